@@ -1,0 +1,1 @@
+"""An MCP gateway whose every decision is a plugin."""

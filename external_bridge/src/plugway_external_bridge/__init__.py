@@ -1,0 +1,1 @@
+"""Plugins in other processes: the client (kind `external`) and the host (`plugway host`)."""

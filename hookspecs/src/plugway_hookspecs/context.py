@@ -1,0 +1,171 @@
+"""What a plugin knows about the request it is called for."""
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from plugway_hookspecs.frozen import EMPTY
+from plugway_hookspecs.payloads import Payload
+
+READ_HEADERS = "read_headers"
+"""The capability to see the client's HTTP headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking, as far as authentication established it."""
+
+    user: str | None = None
+    tenant: str | None = None
+    groups: tuple[str, ...] = ()
+    claims: Mapping[str, Any] = EMPTY
+
+
+ANONYMOUS = Principal()
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The MCP client: what it says of itself, never a basis for a decision."""
+
+    name: str = ""
+    version: str = ""
+    protocol_version: str = ""
+    transport: str = ""
+    """`stdio` or `http`; empty where no client is behind the request."""
+    capabilities: Mapping[str, Any] = EMPTY
+
+
+NO_CLIENT = Client()
+
+
+class Finding(NamedTuple):
+    """Something a plugin put on record without deciding anything."""
+
+    plugin: str
+    hook: str
+    key: str
+    value: Any
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One MCP operation on its way through the gateway; the part of it that all plugins share."""
+
+    id: str
+    method: str
+    name: str = ""
+    """The tool or prompt name, or the resource URI, as clients use it; empty for lists."""
+    server: str = ""
+    """The upstream that will answer; empty for lists and where nothing is known under the name."""
+    definition: Mapping[str, Any] | None = None
+    """The tool, prompt or resource as its server lists it."""
+    request: Payload | None = None
+    """The request as it left the pre chain; set before the post chain runs."""
+    principal: Principal = ANONYMOUS
+    client: Client = NO_CLIENT
+    deadline: float | None = None
+    """`anyio.current_time()` seconds at which the gateway gives the request up."""
+    trace: Mapping[str, str] = EMPTY
+    """W3C trace context: `traceparent`, `tracestate`, `baggage`."""
+    headers: Mapping[str, str] = EMPTY
+    shared: dict[str, Any] = field(default_factory=dict[str, Any])
+    states: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    findings: list[Finding] = field(default_factory=list[Finding])
+    record: list[Any] | None = None
+    """Where the chain writes its record; None when nobody listens."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """Whose view a context is: the plugin's name, the hook, and what it may read."""
+
+    plugin: str
+    hook: str = ""
+    capabilities: frozenset[str] = frozenset()
+
+
+class Context:
+    """One plugin's view of one operation.
+
+    It outlives one hook call, not one request: `state` written in a pre hook is there in the same
+    plugin's post hook.
+    """
+
+    __slots__ = ("_operation", "_scope")
+
+    def __init__(self, operation: Operation, scope: Scope) -> None:
+        self._operation = operation
+        self._scope = scope
+
+    @property
+    def request_id(self) -> str:
+        """The gateway's own id of this request, the same in every hook, log line and record."""
+        return self._operation.id
+
+    @property
+    def method(self) -> str:
+        """The MCP method, such as `tools/call`."""
+        return self._operation.method
+
+    @property
+    def name(self) -> str:
+        """The tool or prompt name, or the resource URI, as the client sees it; empty for lists."""
+        return self._operation.name
+
+    @property
+    def server(self) -> str:
+        """The name of the upstream that answers; empty for lists."""
+        return self._operation.server
+
+    @property
+    def definition(self) -> Mapping[str, Any] | None:
+        """The tool, prompt or resource as its server lists it, or None if nothing is listed so."""
+        return self._operation.definition
+
+    @property
+    def request(self) -> Payload | None:
+        """The request as it left the pre chain; None until the post chain runs, and for lists."""
+        return self._operation.request
+
+    @property
+    def principal(self) -> Principal:
+        """Who is asking."""
+        return self._operation.principal
+
+    @property
+    def client(self) -> Client:
+        """What the MCP client says of itself."""
+        return self._operation.client
+
+    @property
+    def deadline(self) -> float | None:
+        """`anyio.current_time()` seconds at which the gateway gives the request up."""
+        return self._operation.deadline
+
+    @property
+    def trace(self) -> Mapping[str, str]:
+        """W3C trace context of the request (`traceparent`, `tracestate`, `baggage`)."""
+        return self._operation.trace
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The client's HTTP headers in lower case; empty without capability `read_headers`."""
+        if READ_HEADERS in self._scope.capabilities:
+            return self._operation.headers
+        return EMPTY
+
+    @property
+    def state(self) -> MutableMapping[str, Any]:
+        """The plugin's own notes; they survive from pre to post of the same request."""
+        return self._operation.states.setdefault(self._scope.plugin, {})
+
+    @property
+    def shared(self) -> MutableMapping[str, Any]:
+        """Notes that all plugins of this request share."""
+        return self._operation.shared
+
+    def annotate(self, key: str, value: Any) -> None:
+        """Add a finding to the record without deciding anything; never a secret."""
+        scope = self._scope
+        self._operation.findings.append(Finding(scope.plugin, scope.hook, key, value))

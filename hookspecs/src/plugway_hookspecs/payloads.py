@@ -1,0 +1,194 @@
+"""What hooks see and may replace: immutable payloads in the shape that MCP puts on the wire.
+
+Each payload names the fields that plugins care about and keeps every other field of the wire object
+in `extra`, so that nothing is lost on the way through. Containers are frozen when a payload is
+made: a plugin that holds something JSON can't carry fails at its own line.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from plugway_hookspecs.frozen import EMPTY, FrozenDict, FrozenList, freeze
+
+_NOTHING = FrozenList()
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Base of all payloads."""
+
+    WIRE: ClassVar[Mapping[str, str]] = EMPTY
+    """Attribute to key on the wire, for the fields that a payload names."""
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields replaced."""
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Self:
+        """Read a payload from the params or the result of an MCP message.
+
+        Raises `NotJsonError` for what JSON can't carry, `TypeError` where a required field is
+        missing.
+        """
+        fields: dict[str, Any] = {}
+        named = cls.WIRE
+        for attribute, key in named.items():
+            value = wire.get(key)
+            # explicit nulls and falses stay in `extra`, so that they are still there on the way out
+            if value is not None and value is not False:
+                fields[attribute] = value
+        keys = {named[attribute] for attribute in fields}
+        if len(keys) < len(wire):
+            fields["extra"] = {key: value for key, value in wire.items() if key not in keys}
+        return cls(**fields)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the params or result object of the MCP message."""
+        wire: dict[str, Any] = dict(self.extra)  # type: ignore[attr-defined]
+        for attribute, key in self.WIRE.items():
+            value = getattr(self, attribute)
+            if value is not None and value is not False and value is not EMPTY:
+                wire[key] = value
+        return wire
+
+    def __post_init__(self) -> None:
+        name: str
+        for name in self.__slots__:
+            value: Any = getattr(self, name)
+            kind: type[Any] = value.__class__
+            if kind is not str and kind is not FrozenDict and kind is not FrozenList:
+                frozen = freeze(value)
+                if frozen is not value:
+                    object.__setattr__(self, name, frozen)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall(Payload):
+    """The params of `tools/call`; `name` is the one clients use, such as `crm__lookup`."""
+
+    WIRE = FrozenDict({"name": "name", "arguments": "arguments", "meta": "_meta"})
+
+    name: str
+    arguments: Mapping[str, Any] = EMPTY
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult(Payload):
+    """The result of `tools/call`.
+
+    `error` is set instead of the rest when the server answered with a JSON-RPC error
+    (`{"code", "message", "data"}`), so that guards see that channel too.
+    """
+
+    WIRE = FrozenDict(
+        {
+            "content": "content",
+            "structured_content": "structuredContent",
+            "is_error": "isError",
+            "meta": "_meta",
+        }
+    )
+
+    content: Sequence[Mapping[str, Any]] = _NOTHING
+    structured_content: Any = None
+    is_error: bool = False
+    error: Mapping[str, Any] | None = None
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFetch(Payload):
+    """The params of `prompts/get`."""
+
+    WIRE = FrozenDict({"name": "name", "arguments": "arguments", "meta": "_meta"})
+
+    name: str
+    arguments: Mapping[str, Any] = EMPTY
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class PromptResult(Payload):
+    """The result of `prompts/get`; `error` as in `ToolResult`."""
+
+    WIRE = FrozenDict({"messages": "messages", "description": "description", "meta": "_meta"})
+
+    messages: Sequence[Mapping[str, Any]] = _NOTHING
+    description: str | None = None
+    error: Mapping[str, Any] | None = None
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceFetch(Payload):
+    """The params of `resources/read`; `uri` is the one clients use, such as `crm+file:///x`."""
+
+    WIRE = FrozenDict({"uri": "uri", "meta": "_meta"})
+
+    uri: str
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceResult(Payload):
+    """The result of `resources/read`; `error` as in `ToolResult`."""
+
+    WIRE = FrozenDict({"contents": "contents", "meta": "_meta"})
+
+    contents: Sequence[Mapping[str, Any]] = _NOTHING
+    error: Mapping[str, Any] | None = None
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class ToolList(Payload):
+    """The complete, federated result of `tools/list`, in the names that clients use."""
+
+    WIRE = FrozenDict({"tools": "tools", "meta": "_meta"})
+
+    tools: Sequence[Mapping[str, Any]] = _NOTHING
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class PromptList(Payload):
+    """The complete, federated result of `prompts/list`."""
+
+    WIRE = FrozenDict({"prompts": "prompts", "meta": "_meta"})
+
+    prompts: Sequence[Mapping[str, Any]] = _NOTHING
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceList(Payload):
+    """The complete, federated result of `resources/list`."""
+
+    WIRE = FrozenDict({"resources": "resources", "meta": "_meta"})
+
+    resources: Sequence[Mapping[str, Any]] = _NOTHING
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceTemplateList(Payload):
+    """The complete, federated result of `resources/templates/list`."""
+
+    WIRE = FrozenDict({"resource_templates": "resourceTemplates", "meta": "_meta"})
+
+    resource_templates: Sequence[Mapping[str, Any]] = _NOTHING
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
