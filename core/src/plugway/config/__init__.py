@@ -1,0 +1,15 @@
+"""The configuration: read from a file, checked as a whole, immutable."""
+
+from plugway.config.loading import load, parse
+from plugway.config.models import Config, GatewayConfig, PluginEntry, ServerConfig
+from plugway.config.reference import schema
+
+__all__ = [
+    "Config",
+    "GatewayConfig",
+    "PluginEntry",
+    "ServerConfig",
+    "load",
+    "parse",
+    "schema",
+]
