@@ -5,7 +5,6 @@ in `extra`, so that nothing is lost on the way through. Containers are frozen wh
 made: a plugin that holds something JSON can't carry fails at its own line.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -13,6 +12,9 @@ from typing import Any, ClassVar, Self
 from plugway_hookspecs.frozen import EMPTY, FrozenDict, FrozenList, freeze
 
 _NOTHING = FrozenList()
+_FROZEN = frozenset({str, bool, type(None), FrozenDict, FrozenList})
+_new = object.__new__
+_set = object.__setattr__
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,20 @@ class Payload:
     """Attribute to key on the wire, for the fields that a payload names."""
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with some fields replaced."""
-        return dataclasses.replace(self, **changes)
+        """Return a copy with some fields replaced; raises `TypeError` for unknown fields."""
+        kind: type[Self] = type(self)
+        copy = _new(kind)
+        name: str
+        for name in kind.__slots__:
+            if name in changes:
+                value = changes.pop(name)
+                _set(copy, name, value if type(value) in _FROZEN else freeze(value))
+            else:
+                _set(copy, name, getattr(self, name))
+        if changes:
+            unknown = ", ".join(map(repr, changes))
+            raise TypeError(f"{kind.__name__} has no field {unknown}; it has {kind.__slots__}")
+        return copy
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
@@ -58,11 +72,8 @@ class Payload:
         name: str
         for name in self.__slots__:
             value: Any = getattr(self, name)
-            kind: type[Any] = value.__class__
-            if kind is not str and kind is not FrozenDict and kind is not FrozenList:
-                frozen = freeze(value)
-                if frozen is not value:
-                    object.__setattr__(self, name, frozen)
+            if type(value) not in _FROZEN:
+                _set(self, name, freeze(value))
 
 
 @dataclass(frozen=True, slots=True)

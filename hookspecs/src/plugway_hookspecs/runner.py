@@ -15,13 +15,17 @@ from plugway_hookspecs.verdicts import Deny, Respond
 P_co = TypeVar("P_co", bound=Payload, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
 class Outcome(Generic[P_co]):
     """What a chain came to: the payload that goes on, or a verdict and the plugin that gave it."""
 
-    payload: P_co
-    verdict: Deny | Respond | None = None
-    plugin: str = ""
+    __slots__ = ("payload", "plugin", "verdict")
+
+    def __init__(
+        self, payload: P_co, verdict: Deny | Respond | None = None, plugin: str = ""
+    ) -> None:
+        self.payload = payload
+        self.verdict = verdict
+        self.plugin = plugin
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The client-facing side: stdio and streamable HTTP, in both protocol eras."""

@@ -1,0 +1,140 @@
+"""Serve clients over streamable HTTP: routes, who may connect, and the server process."""
+
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+
+import anyio
+import uvicorn
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from plugway.config import GatewayConfig
+from plugway.downstream.edge import Edge
+from plugway.errors import ConfigError
+
+HEALTH_PATH = "/health"
+
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a bind address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def http_app(edge: Edge, settings: GatewayConfig) -> ASGIApp:
+    """Return the ASGI application: the MCP endpoint and a health check.
+
+    Raises `ConfigError` where it would be open to the network without a token.
+    """
+    if settings.token is None and not is_loopback(settings.host):
+        raise ConfigError(
+            f"serving on {settings.host} needs a bearer token: set gateway.token "
+            f"(for example to ${{PLUGWAY_TOKEN}}), or bind to 127.0.0.1",
+            path="gateway.token",
+        )
+    app = edge.server.streamable_http_app(
+        streamable_http_path=settings.path,
+        max_request_body_size=settings.max_payload_bytes,
+        transport_security=_security(settings),
+        custom_starlette_routes=[Route(HEALTH_PATH, _health)],
+    )
+    app.router.lifespan_context = _following(app, edge)
+    if settings.token is None:
+        return app
+    return BearerGate(app, settings.token.get_secret_value(), open_paths=frozenset({HEALTH_PATH}))
+
+
+def _following(app: Starlette, edge: Edge):  # noqa: ANN202
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(starlette: Starlette) -> AsyncIterator[None]:
+        async with inner(starlette), anyio.create_task_group() as tasks:
+            edge.follow_changes(tasks)
+            yield
+            tasks.cancel_scope.cancel()
+
+    return lifespan
+
+
+def _security(settings: GatewayConfig) -> TransportSecuritySettings:
+    """Check Host and Origin on every bind, so that no web page can reach the gateway by rebinding.
+
+    On a bind beyond loopback, without `allowed_hosts`, the bearer token is what protects; the Host
+    header can be anything there, since nobody told what it should be.
+    """
+    hosts = [f"{host}{port}" for host in _LOOPBACK_HOSTS for port in ("", ":*")]
+    origins = [f"http://{host}" for host in hosts] + [f"https://{host}" for host in hosts]
+    checked = is_loopback(settings.host) or bool(settings.allowed_hosts)
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=checked,
+        allowed_hosts=[*hosts, *settings.allowed_hosts],
+        allowed_origins=[*origins, *settings.allowed_origins],
+    )
+
+
+async def _health(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+class BearerGate:
+    """Let only requests with the right bearer token through (RFC 6750)."""
+
+    def __init__(self, app: ASGIApp, token: str, open_paths: frozenset[str]) -> None:
+        """Guard `app` with `token`, but for `open_paths`."""
+        self.app = app
+        self.expected = f"Bearer {token}".encode()
+        self.open_paths = open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401."""
+        if scope["type"] == "http" and scope["path"] not in self.open_paths:
+            given = Headers(scope=scope).get("authorization", "").encode()
+            if not hmac.compare_digest(given, self.expected):
+                error = {"error": "invalid_token" if given else "missing_token"}
+                headers = {"WWW-Authenticate": 'Bearer realm="plugway"'}
+                await JSONResponse(error, 401, headers)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn, which says where it listens once it does."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        """Prepare to serve on `host` and `port`; port 0 takes a free one."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                log_level="warning",
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        self.listening = anyio.Event()
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Bind, then set `listening`."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        self.listening.set()
+
+    @property
+    def port(self) -> int:
+        """The port that was bound."""
+        return int(self.servers[0].sockets[0].getsockname()[1])

@@ -1,0 +1,112 @@
+"""Put a gateway together: servers, plugins, catalog, dispatcher."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import anyio
+
+from plugway.catalog import Catalog, Member
+from plugway.config import Config
+from plugway.discovery import Discovery, discover
+from plugway.dispatcher import Dispatcher
+from plugway.downstream.edge import Edge
+from plugway.errors import StartupError
+from plugway.federation import Federation
+from plugway.registry import Registry, open_registry
+from plugway.upstream import Upstream, open_upstreams
+from plugway_hookspecs import PlugwayError
+
+VERSION = version("plugway")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gateway:
+    """A running gateway."""
+
+    config: Config
+    discovery: Discovery
+    upstreams: Mapping[str, Upstream]
+    registry: Registry
+    catalog: Catalog
+    dispatcher: Dispatcher
+    edge: Edge
+
+
+@asynccontextmanager
+async def open_gateway(config: Config, *, strict: bool = True) -> AsyncIterator[Gateway]:
+    """Start plugins and connect servers; everything is closed when the block ends.
+
+    Raises `StartupError` where a plugin that guards, or a server that is required, is missing. With
+    `strict` off, problems are in `Gateway.registry.problems` instead.
+    """
+    discovery = discover()
+    async with (
+        open_upstreams(config.servers) as upstreams,
+        open_registry(config, discovery, upstreams, strict=strict) as registry,
+    ):
+        gateway = _assemble(config, discovery, upstreams, registry)
+        async with anyio.create_task_group() as tasks:
+            if strict:
+                await _connect_required(config, upstreams)
+            for name, server in config.servers.items():
+                if server.expose:
+                    tasks.start_soon(_warm_up, upstreams[name])
+            yield gateway
+            tasks.cancel_scope.cancel()
+
+
+def _assemble(
+    config: Config,
+    discovery: Discovery,
+    upstreams: Mapping[str, Upstream],
+    registry: Registry,
+) -> Gateway:
+    settings = config.gateway
+    catalog = Catalog(
+        [
+            Member(upstreams[name], server.effective_prefix(name), server.list_timeout)
+            for name, server in config.servers.items()
+            if server.expose
+        ]
+    )
+    dispatcher = Dispatcher(
+        catalog,
+        upstreams,
+        registry,
+        server_info={"name": settings.name, "version": VERSION},
+        request_timeout=settings.request_timeout,
+        max_payload_bytes=settings.max_payload_bytes,
+        deny_as_error=settings.deny_as == "error",
+    )
+    federation = Federation(
+        catalog.members,
+        settings.instructions,
+        lambda name: upstreams[name].status.instructions,
+    )
+    edge = Edge(settings.name, VERSION, dispatcher, federation)
+    return Gateway(config, discovery, upstreams, registry, catalog, dispatcher, edge)
+
+
+async def _connect_required(config: Config, upstreams: Mapping[str, Upstream]) -> None:
+    missing: list[str] = []
+    for name, server in config.servers.items():
+        if server.required:
+            try:
+                await upstreams[name].connect()
+            except PlugwayError as error:
+                missing.append(str(error))
+    if missing:
+        raise StartupError(missing)
+
+
+async def _warm_up(upstream: Upstream) -> None:
+    """Connect before the first client asks; a server that can't be reached is retried anyway."""
+    try:
+        await upstream.connect()
+    except PlugwayError as error:
+        log.warning("%s", error)

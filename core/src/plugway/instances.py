@@ -1,0 +1,212 @@
+"""One configured plugin, from its entry to an object that is ready to be called."""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import anyio
+import pluggy
+from pydantic import ValidationError
+
+from plugway.conditions import compile_conditions
+from plugway.config import PluginEntry
+from plugway.discovery import KindSource, validate_hooks
+from plugway.errors import PluginSetupError
+from plugway.steps import Health, Policy
+from plugway_hookspecs import (
+    PROJECT,
+    Mode,
+    OnError,
+    Part,
+    Plugin,
+    PlugwayError,
+    Server,
+)
+
+STARTUP_SECONDS = 30.0
+SHUTDOWN_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+_markers = pluggy.PluginManager(PROJECT)
+
+
+class ModuleInstance:
+    """A module of hook implementations, configured under a name of its own.
+
+    pluggy registers an object once; several entries may name the same module.
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        """Take over the module's hook implementations."""
+        for name, value in vars(module).items():
+            if callable(value) and _markers.parse_hookimpl_opts(module, name) is not None:
+                setattr(self, name, value)
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """One configured plugin."""
+
+    entry: PluginEntry
+    source: KindSource
+    plugin: object
+    policy: Policy
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The plugin's name in the configuration."""
+        return self.entry.name
+
+    def steps(self) -> list[tuple[str, object, Policy]]:
+        """Return what goes into the chains: name, object and policy of each part."""
+        if not self.parts:
+            return [(self.name, self.plugin, self.policy)]
+        return [
+            (f"{self.name}/{part.name}", part.plugin, self._part_policy(part))
+            for part in self.parts
+        ]
+
+    def _part_policy(self, part: Part) -> Policy:
+        """Let what the operator says win over what the part asks for."""
+        policy, entry = self.policy, self.entry
+        on_error = OnError.IGNORE if part.fail_open else OnError.FAIL
+        return Policy(
+            mode=entry.mode or part.mode or Mode.ENFORCE,
+            on_error=entry.on_error or on_error,
+            priority=policy.priority,
+            timeout=policy.timeout,
+            threaded=policy.threaded,
+            when=policy.when,
+            capabilities=policy.capabilities,
+            retry_after=policy.retry_after,
+            health=policy.health,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class PluginHost:
+    """The gateway as a plugin sees it; implements `plugway_hookspecs.Host`."""
+
+    name: str
+    servers: Mapping[str, Server]
+    changed: Callable[[], None]
+    logger: logging.Logger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.logger = logging.getLogger(f"plugway.plugins.{self.name}")
+
+    def server(self, name: str) -> Server:
+        """Return the configured MCP server of that name; raises `KeyError`."""
+        return self.servers[name]
+
+    def parts_changed(self) -> None:
+        """Read the plugin's parts again and compile the chains anew."""
+        self.changed()
+
+
+def create(entry: PluginEntry, source: KindSource) -> Instance:
+    """Load the kind and make an instance of it.
+
+    Raises `PluginLoadError` where the package is broken, `PluginSetupError` where the entry is.
+    """
+    kind = source.load()
+    if isinstance(kind, ModuleType):
+        if entry.config or entry.server:
+            message = f"kind {entry.kind!r} is a module and takes no config"
+            raise PluginSetupError(message, plugin=entry.name)
+        plugin: object = ModuleInstance(kind)
+        declared: frozenset[str] = frozenset()
+    else:
+        plugin = _construct(entry, kind)
+        declared = kind.capabilities
+    if wrong := validate_hooks(plugin):
+        raise PluginSetupError("; ".join(wrong), plugin=entry.name)
+    return Instance(entry, source, plugin, _policy(entry, declared))
+
+
+def _construct(entry: PluginEntry, kind: type[Plugin]) -> Plugin:
+    values = dict(entry.config)
+    if entry.server is not None:
+        values.setdefault("server", entry.server)
+    try:
+        config = kind.Config.model_validate(values)
+    except ValidationError as error:
+        raise PluginSetupError(_explain(error, kind), plugin=entry.name) from None
+    try:
+        return kind(config, name=entry.name)
+    except PlugwayError as error:
+        raise PluginSetupError(str(error), plugin=entry.name) from error
+    except Exception as error:
+        message = f"kind {entry.kind!r} raised {type(error).__name__}: {error}"
+        raise PluginSetupError(message, plugin=entry.name) from error
+
+
+def _explain(error: ValidationError, kind: type[Plugin]) -> str:
+    """Say what is wrong with a plugin's config, without any of its values."""
+    known = ", ".join(sorted(kind.Config.model_fields)) or "none"
+    lines: list[str] = []
+    for problem in error.errors(include_url=False, include_input=False):
+        path = ".".join(str(part) for part in ("config", *problem["loc"]))
+        unknown = problem["type"] == "extra_forbidden"
+        lines.append(f"{path}: {f'unknown key (known: {known})' if unknown else problem['msg']}")
+    return "; ".join(lines)
+
+
+def _policy(entry: PluginEntry, declared: frozenset[str]) -> Policy:
+    granted = declared if entry.capabilities is None else frozenset(entry.capabilities)
+    return Policy(
+        mode=entry.mode or Mode.ENFORCE,
+        on_error=entry.on_error or OnError.FAIL,
+        priority=entry.priority,
+        timeout=entry.timeout,
+        threaded=entry.threaded,
+        when=compile_conditions(entry.when),
+        capabilities=granted,
+        retry_after=entry.retry_after,
+        health=Health(),
+    )
+
+
+async def start(instance: Instance, host: PluginHost) -> None:
+    """Call `plugin_startup` and read the parts; raises `PluginSetupError`."""
+    try:
+        with anyio.fail_after(STARTUP_SECONDS):
+            await call_lifecycle(instance.plugin, "plugin_startup", host)
+        read_parts(instance)
+    except TimeoutError:
+        message = f"plugin_startup took longer than {STARTUP_SECONDS:g} s"
+        raise PluginSetupError(message, plugin=instance.name) from None
+    except PlugwayError as error:
+        raise PluginSetupError(str(error), plugin=instance.name) from error
+    except Exception as error:
+        message = f"plugin_startup raised {type(error).__name__}: {error}"
+        raise PluginSetupError(message, plugin=instance.name) from error
+
+
+def read_parts(instance: Instance) -> None:
+    """Ask a plugin what steps it consists of now."""
+    if isinstance(instance.plugin, Plugin):
+        instance.parts = tuple(instance.plugin.parts())
+
+
+async def stop(instance: Instance) -> None:
+    """Call `plugin_shutdown`; what goes wrong there is logged, since nobody can act on it."""
+    try:
+        with anyio.fail_after(SHUTDOWN_SECONDS, shield=True):
+            await call_lifecycle(instance.plugin, "plugin_shutdown")
+    except Exception as error:  # noqa: BLE001 - foreign code
+        log.warning("plugin %r failed to shut down: %s", instance.name, type(error).__name__)
+
+
+async def call_lifecycle(plugin: object, hook: str, *arguments: Any) -> Any:
+    """Call one lifecycle hook of one plugin, if it implements it."""
+    if _markers.parse_hookimpl_opts(plugin, hook) is None:
+        return None
+    method = getattr(plugin, hook)
+    wanted = len(inspect.signature(method).parameters)
+    answer = method(*arguments[:wanted])
+    return await answer if inspect.isawaitable(answer) else answer

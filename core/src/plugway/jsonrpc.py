@@ -1,0 +1,28 @@
+"""JSON-RPC errors as the gateway raises them, and the codes it uses."""
+
+from typing import Any
+
+from plugway_hookspecs import PlugwayError
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
+
+# The gateway's own codes lie outside the range that JSON-RPC and MCP reserve, and read like HTTP's.
+DENIED = 403
+TOO_LARGE = 413
+UPSTREAM_ERROR = 502
+UPSTREAM_UNAVAILABLE = 503
+TIMED_OUT = 504
+
+
+class RpcError(PlugwayError):
+    """What a client gets instead of a result; never holds anything that it should not see."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data

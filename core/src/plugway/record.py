@@ -1,0 +1,99 @@
+"""What a chain did, one line per plugin: the raw material of `--explain`, audit and metrics.
+
+While a chain runs it only notes raw turns, which costs next to nothing; `lines` makes something
+readable of them when somebody wants to read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from plugway.steps import Step
+from plugway_hookspecs import Deny, Finding, Operation, PluginError, Respond
+
+
+class Skipped:
+    """The answer of a plugin that was not asked, because its conditions did not match."""
+
+
+SKIPPED = Skipped()
+
+Turn = tuple[Step, int, int, Any, Any, int, int]
+"""Step, start and end in ns, payload before, answer or exception, findings before and after."""
+
+
+class StepRecord(NamedTuple):
+    """One plugin's turn in one chain."""
+
+    plugin: str
+    hook: str
+    mode: str
+    requested: str
+    """`pass`, `modify`, `deny`, `respond` or `error`; `skip` where its conditions did not match."""
+    applied: str
+    """What became of it: the same words, or `pass` where the mode or `on_error` suppressed it."""
+    duration_ns: int
+    detail: str = ""
+    """The reason of a deny, or what went wrong; empty otherwise."""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def modified(self) -> bool:
+        """Whether the payload went on changed."""
+        return self.applied == "modify"
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    requested: str
+    applied: str
+    detail: str = ""
+
+
+def lines(operation: Operation) -> list[StepRecord]:
+    """Return the record of an operation so far, in the order in which plugins stand in their chains."""
+    turns: Sequence[Turn] = operation.record or ()
+    return [_line(turn, operation) for turn in turns]
+
+
+def _line(turn: Turn, operation: Operation) -> StepRecord:
+    step, started, ended, payload, answer, before, after = turn
+    judged = _judge(step, payload, answer)
+    name = step.scope.plugin
+    return StepRecord(
+        name,
+        step.scope.hook,
+        step.policy.mode.value,
+        judged.requested,
+        judged.applied,
+        ended - started,
+        judged.detail,
+        tuple(f for f in operation.findings[before:after] if f.plugin == name),
+    )
+
+
+def _judge(step: Step, payload: Any, answer: Any) -> _Judgement:
+    if answer is SKIPPED:
+        return _Judgement("skip", "skip")
+    if isinstance(answer, Exception):
+        return _Judgement("error", "deny" if step.fails_closed else "pass", describe(answer))
+    if isinstance(answer, Deny):
+        return _Judgement("deny", "deny" if step.may_deny else "pass", answer.reason)
+    if isinstance(answer, Respond):
+        return _Judgement("respond", "respond" if step.may_modify else "pass")
+    if answer is None or answer is payload or answer == payload:
+        return _Judgement("pass", "pass")
+    return _Judgement("modify", "modify" if step.may_modify else "pass")
+
+
+def describe(error: Exception) -> str:
+    """Say what failed without the exception's text, which may quote the payload."""
+    if isinstance(error, PluginError):
+        return error.message
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    return f"raised {type(error).__name__}{place}"

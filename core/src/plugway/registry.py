@@ -1,0 +1,217 @@
+"""The configured plugins: loaded, started, registered with pluggy, compiled into chains.
+
+The registry is the only one who talks to pluggy's plugin manager.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from plugway.background import Background
+from plugway.chain import PLUGIN_ERROR, Chain
+from plugway.compiler import compile_chains
+from plugway.config import Config, PluginEntry
+from plugway.discovery import Discovery
+from plugway.errors import StartupError
+from plugway.instances import Instance, PluginHost, call_lifecycle, create, read_parts, start, stop
+from plugway.methods import HOOKS
+from plugway.steps import Step
+from plugway_hookspecs import (
+    Mode,
+    Operation,
+    Outcome,
+    Payload,
+    Plugin,
+    PluginError,
+    PluginInfo,
+    PlugwayError,
+    Server,
+)
+from plugway_hookspecs.verdicts import Deny
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A configured plugin that is not in the chains."""
+
+    plugin: str
+    message: str
+    fatal: bool
+    """Whether the gateway must not start without it."""
+
+
+class Registry:
+    """The plugins of one configuration, with their chains."""
+
+    def __init__(self, *, queue: int, threads: int) -> None:
+        """Make an empty registry; `queue` bounds background work, `threads` threaded plugins."""
+        self.instances: list[Instance] = []
+        self.problems: list[Problem] = []
+        self.background = Background(queue)
+        self._pool = anyio.CapacityLimiter(threads)
+        self._chains: dict[str, Chain[Any]] = {}
+        self._single: dict[tuple[str, str], Chain[Any]] = {}
+        self.compile()
+
+    def chain(self, hook: str) -> Chain[Any]:
+        """Return the hook's chain as it is compiled now."""
+        return self._chains[hook]
+
+    def add(self, instance: Instance) -> None:
+        """Take in a started plugin; it is called once `compile` has run.
+
+        Raises `PluginSetupError` or `ChainError` where it can't be compiled by itself.
+        """
+        self._compile([instance])
+        self.instances.append(instance)
+
+    def compile(self) -> None:
+        """Register everything anew and replace all chains at once; raises `PluginSetupError`."""
+        self._chains = self._compile(self.instances)
+        self._single.clear()
+
+    def _compile(self, instances: Sequence[Instance]) -> dict[str, Chain[Any]]:
+        steps = [step for instance in instances for step in instance.steps()]
+        return compile_chains(steps, self._pool, self.background.offer)
+
+    def parts_changed(self, instance: Instance) -> None:
+        """Take over a plugin's new parts; where they can't be compiled the old chains stay."""
+        old = instance.parts
+        read_parts(instance)
+        try:
+            self.compile()
+        except PlugwayError as error:
+            instance.parts = old
+            log.error("plugin %r: new parts refused: %s", instance.name, error)  # noqa: TRY400
+
+    def steps(self, hook: str) -> list[Step]:
+        """Return the hook's steps in calling order, groups opened, background ones last."""
+        chain = self._chains[hook]
+        opened = [each for step in chain.steps for each in (step.members or (step,))]
+        return [*opened, *chain.background]
+
+    # plugway_hookspecs.PluginRunner
+
+    def plugins(self) -> list[PluginInfo]:
+        """Return the running plugins in the order of their priority."""
+        return [self._info(i) for i in sorted(self.instances, key=lambda i: i.policy.priority)]
+
+    def _info(self, instance: Instance) -> PluginInfo:
+        prefix = f"{instance.name}/"
+        hooks = [
+            hook
+            for hook in HOOKS
+            if any(f"{step.scope.plugin}/".startswith(prefix) for step in self.steps(hook))
+        ]
+        kind = type(instance.plugin)
+        schema = kind.Config.model_json_schema() if issubclass(kind, Plugin) else {}
+        return PluginInfo(
+            name=instance.name,
+            kind=instance.entry.kind,
+            hooks=tuple(hooks),
+            mode=instance.policy.mode,
+            on_error=instance.policy.on_error,
+            priority=instance.policy.priority,
+            version=instance.source.version or "",
+            description=(kind.__doc__ or "").strip().partition("\n")[0],
+            config_schema=schema,
+        )
+
+    async def run(
+        self, plugin: str, hook: str, payload: Payload, operation: Operation
+    ) -> Outcome[Payload]:
+        """Call one hook of one plugin under its own mode, conditions and limits.
+
+        Raises `KeyError` where there is nothing to call, `PluginError` where the plugin failed.
+        """
+        chain = self._single.get((plugin, hook)) or self._only(plugin, hook)
+        outcome: Outcome[Payload] = await chain(payload, operation)
+        if isinstance(outcome.verdict, Deny) and outcome.verdict.code == PLUGIN_ERROR:
+            raise PluginError("failed", plugin=plugin, hook=hook)
+        return outcome
+
+    def _only(self, plugin: str, hook: str) -> Chain[Any]:
+        instance = next((i for i in self.instances if i.name == plugin), None)
+        if instance is None or hook not in HOOKS:
+            raise KeyError(plugin if instance is None else hook)
+        chain = self._compile([instance])[hook]
+        if not chain:
+            raise KeyError(hook)
+        self._single[plugin, hook] = chain
+        return chain
+
+    async def health(self) -> dict[str, str | None]:
+        """Ask every plugin how it is: None when all is well, else one sentence."""
+        report: dict[str, str | None] = {}
+        for instance in self.instances:
+            try:
+                with anyio.fail_after(5):
+                    report[instance.name] = await call_lifecycle(instance.plugin, "plugin_health")
+            except Exception as error:  # noqa: BLE001 - foreign code
+                report[instance.name] = f"the health check raised {type(error).__name__}"
+        return report
+
+
+@asynccontextmanager
+async def open_registry(
+    config: Config,
+    discovery: Discovery,
+    servers: Mapping[str, Server],
+    *,
+    strict: bool = True,
+) -> AsyncIterator[Registry]:
+    """Start the configured plugins, and stop them when the block ends.
+
+    With `strict`, a plugin that guards and can't be started raises `StartupError`: failing closed
+    starts here. Without, it is among `Registry.problems`.
+    """
+    gateway = config.gateway
+    registry = Registry(queue=gateway.background_queue, threads=gateway.threads)
+    async with registry.background.running():
+        try:
+            for entry in config.plugins:
+                if entry.mode is not Mode.DISABLED:
+                    await _add(registry, entry, discovery, servers)
+            registry.compile()
+            fatal = [f"{p.plugin}: {p.message}" for p in registry.problems if p.fatal]
+            if strict and fatal:
+                raise StartupError(fatal)
+            yield registry
+        finally:
+            for instance in reversed(registry.instances):
+                await stop(instance)
+
+
+async def _add(
+    registry: Registry,
+    entry: PluginEntry,
+    discovery: Discovery,
+    servers: Mapping[str, Server],
+) -> None:
+    """Create, start and compile one plugin, or note the problem that it has."""
+    instance: Instance | None = None
+    try:
+        instance = create(entry, discovery.kind(entry.kind))
+
+        def changed(instance: Instance = instance) -> None:
+            if instance in registry.instances:
+                registry.parts_changed(instance)
+
+        await start(instance, PluginHost(entry.name, servers, changed))
+        registry.add(instance)
+    except PlugwayError as error:
+        if instance is not None:
+            await stop(instance)
+        fatal = entry.required and (entry.mode or Mode.ENFORCE) not in {
+            Mode.AUDIT,
+            Mode.BACKGROUND,
+        }
+        registry.problems.append(Problem(entry.name, str(error), fatal))
+        level = logging.ERROR if fatal else logging.WARNING
+        log.log(level, "plugin %r is not running: %s", entry.name, error)

@@ -1,0 +1,99 @@
+"""What a result looks like to a client of either era: the one place where eras differ."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import mcp_types
+from mcp_types.methods import CACHEABLE_METHODS
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from plugway.catalog import Unavailable
+from plugway_hookspecs import Deny
+
+META_DENIED = "plugway/denied"
+META_UNAVAILABLE = "plugway/unavailable"
+
+_HOP_KEYS = frozenset(
+    {
+        "progressToken",
+        "traceparent",
+        "tracestate",
+        "baggage",
+        mcp_types.PROTOCOL_VERSION_META_KEY,
+        mcp_types.CLIENT_INFO_META_KEY,
+        mcp_types.CLIENT_CAPABILITIES_META_KEY,
+        mcp_types.LOG_LEVEL_META_KEY,
+    }
+)
+_MODERN_ONLY = ("resultType", "ttlMs", "cacheScope")
+
+
+def is_modern(version: str) -> bool:
+    """Whether a protocol version is one without handshake and sessions."""
+    return version in MODERN_PROTOCOL_VERSIONS
+
+
+def without_hop_meta(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return params without the `_meta` keys that belong to the client's own connection."""
+    meta = params.get("_meta")
+    if not isinstance(meta, Mapping):
+        return {key: value for key, value in params.items() if key != "_meta"}
+    kept = {key: value for key, value in meta.items() if key not in _HOP_KEYS}
+    if kept:
+        return {**params, "_meta": kept}
+    return {key: value for key, value in params.items() if key != "_meta"}
+
+
+def shape(
+    method: str, result: dict[str, Any], *, modern: bool, server_info: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the result as the client's era has it; everything the era does not forbid stays."""
+    meta = dict(result.get("_meta") or {})
+    meta.pop(mcp_types.SERVER_INFO_META_KEY, None)
+    if modern:
+        meta[mcp_types.SERVER_INFO_META_KEY] = server_info
+        shaped = {"resultType": "complete", **result, "_meta": meta}
+        if method in CACHEABLE_METHODS and shaped["resultType"] == "complete":
+            _fill_cache_hints(shaped)
+        return shaped
+    shaped = {key: value for key, value in result.items() if key not in _MODERN_ONLY}
+    if meta:
+        shaped["_meta"] = meta
+    else:
+        shaped.pop("_meta", None)
+    if method == "tools/call" and not isinstance(shaped.get("structuredContent", {}), dict):
+        del shaped["structuredContent"]
+    if method == "tools/list":
+        shaped["tools"] = [_legacy_tool(tool) for tool in shaped["tools"]]
+    return shaped
+
+
+def _fill_cache_hints(result: dict[str, Any]) -> None:
+    ttl = result.get("ttlMs")
+    if not isinstance(ttl, int) or isinstance(ttl, bool) or ttl < 0:
+        result["ttlMs"] = 0
+    if result.get("cacheScope") not in {"public", "private"}:
+        result["cacheScope"] = "private"
+
+
+def _legacy_tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave out an output schema that handshake-era clients refuse together with the whole list."""
+    schema = tool.get("outputSchema")
+    if schema is None or (isinstance(schema, dict) and schema.get("type") == "object"):
+        return tool
+    return {key: value for key, value in tool.items() if key != "outputSchema"}
+
+
+def denied_result(deny: Deny, request_id: str) -> dict[str, Any]:
+    """Return the tool result that a denied call becomes: readable for the model, no details."""
+    return {
+        "content": [{"type": "text", "text": f"Denied: {deny.reason}"}],
+        "isError": True,
+        "_meta": {META_DENIED: {"code": deny.code, "request": request_id}},
+    }
+
+
+def with_unavailable(meta: Any, unavailable: Sequence[Unavailable]) -> dict[str, Any]:
+    """Report in a list's `_meta` which servers are missing from it."""
+    missing = [{"server": each.server, "reason": each.reason} for each in unavailable]
+    return {**(meta or {}), META_UNAVAILABLE: missing}
