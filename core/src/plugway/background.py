@@ -1,7 +1,7 @@
 """Background plugins: a bounded queue behind the chains, drained when the gateway stops."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -45,7 +45,7 @@ class Background:
                 log.error("background plugin %r failed in %s: %s", *where)  # noqa: TRY400
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncGenerator[None]:
         """Work until the block ends, then drain for at most `DRAIN_SECONDS`."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._work)

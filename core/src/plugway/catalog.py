@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from plugway.jsonvalues import is_object
 from plugway.methods import LIST_METHOD, Kind
 from plugway.naming import inward_name, inward_uri, outward_name, outward_uri
 from plugway_hookspecs import PlugwayError, ServerUnavailableError, freeze
@@ -163,7 +164,7 @@ class Member:
         declared = self.source.capabilities.get(kind.capability)
         if declared is None:
             return float("inf")
-        promised = isinstance(declared, Mapping) and declared.get("listChanged") is True
+        promised = is_object(declared) and declared.get("listChanged") is True
         return float("inf") if promised else 0.0
 
     async def _pages(self, kind: Kind) -> tuple[list[Any], float]:
@@ -191,7 +192,7 @@ class Member:
         key = kind.identifier
         outward = outward_name if key == "name" else outward_uri
         for item in items:
-            inward = item.get(key) if isinstance(item, dict) else None
+            inward = item.get(key) if is_object(item) else None
             if not isinstance(inward, str):
                 log.warning("server %r lists a %s without %s; left out", self.name, kind.name, key)
                 continue

@@ -92,22 +92,22 @@ class Chain(Generic[P]):
                     answer = await answer
                 if answer is None:
                     if record is not None:
-                        ended = _clock(), payload, None, found, len(operation.findings)
-                        record.append((step, started, *ended))
+                        found_now = len(operation.findings)
+                        record.append((step, started, _clock(), payload, None, found, found_now))
                     continue
                 if answer.__class__ is not payload_type:
                     self._check(answer, step)
             except Exception as error:  # noqa: BLE001 - foreign code
                 answer = self._failed(step, error)
                 if record is not None:
-                    ended = _clock(), payload, error, found, len(operation.findings)
-                    record.append((step, started, *ended))
+                    found_now = len(operation.findings)
+                    record.append((step, started, _clock(), payload, error, found, found_now))
                 if answer is not None:
                     return Outcome(payload, answer, scope.plugin)
                 continue
             if record is not None:
-                ended = _clock(), payload, answer, found, len(operation.findings)
-                record.append((step, started, *ended))
+                found_now = len(operation.findings)
+                record.append((step, started, _clock(), payload, answer, found, found_now))
             if answer.__class__ is payload_type:
                 if step.may_modify:
                     payload = answer

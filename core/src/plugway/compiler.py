@@ -1,6 +1,6 @@
 """Compile the chains: hooks bound and ordered once, so that a call inspects nothing.
 
-pluggy checks and keeps the plugins; everything that could only fail at the first call is refused here.
+pluggy checks and keeps the plugins; what could only fail at the first call is refused here.
 """
 
 import inspect

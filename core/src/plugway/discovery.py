@@ -233,9 +233,9 @@ def _explain(point: EntryPoint, error: BaseException) -> tuple[str, str]:
             f"{error.name}."
         ):
             return f"its module {error.name!r} does not exist", "reinstall the package"
-        case ModuleNotFoundError() if error.name:
-            cause = f"needs the module {error.name!r}, which is not installed"
-            return cause, _how_to_install(point, error.name)
+        case ModuleNotFoundError(name=str(name)):
+            cause = f"needs the module {name!r}, which is not installed"
+            return cause, _how_to_install(point, name)
         case SyntaxError():
             python = ".".join(map(str, sys.version_info[:2]))
             where = f"{error.filename}, line {error.lineno}"
@@ -249,9 +249,13 @@ def _explain(point: EntryPoint, error: BaseException) -> tuple[str, str]:
             return f"{type(error).__name__} while being imported: {error}", "report it as a bug"
 
 
+def _top(module: str | None) -> str:
+    return (module or "").partition(".")[0]
+
+
 def _how_to_install(point: EntryPoint, module: str) -> str:
     """Name the extra that brings a module, if the distribution declares one."""
-    wanted = _normal(module.partition(".")[0])
+    wanted = _normal(_top(module))
     try:
         name, requires = (point.dist.name, point.dist.requires or []) if point.dist else ("", [])
     except (OSError, KeyError, ValueError):

@@ -4,7 +4,7 @@ It works on plain JSON values: pre chain, route, upstream, post chain, shape for
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -22,6 +22,7 @@ from plugway.jsonrpc import (
     UPSTREAM_UNAVAILABLE,
     RpcError,
 )
+from plugway.jsonvalues import is_array, is_object
 from plugway.limits import bad_params, bad_result, check_size
 from plugway.methods import FETCHES, LISTINGS, Fetch, Kind, Listing
 from plugway.naming import outward_result
@@ -36,6 +37,9 @@ from plugway_hookspecs import (
     ServerError,
     ServerUnavailableError,
 )
+
+Listener = Callable[[Operation, RpcError | None], None]
+"""Takes a finished operation, its record, and the error that the client got, if any."""
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +92,11 @@ class Dispatcher:
         self.request_timeout = request_timeout
         self.max_payload_bytes = max_payload_bytes
         self.deny_as_error = deny_as_error
+        self._listeners: tuple[Listener, ...] = ()
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` after every request; from then on chains are recorded."""
+        self._listeners = (*self._listeners, listener)
 
     async def handle(self, request: Request) -> dict[str, Any]:
         """Return the result of one request, shaped for the client's era.
@@ -95,36 +104,46 @@ class Dispatcher:
         Raises `RpcError`, and nothing else but cancellation: whatever goes wrong, a client reads a
         sentence that was written for it.
         """
-        request_id = uuid4().hex
-        try:
-            with anyio.fail_after(self.request_timeout) as scope:
-                result = await self._route(request, request_id, scope.deadline)
-        except RpcError:
-            raise
-        except TimeoutError:
-            limit = f"{self.request_timeout:g} s"
-            raise RpcError(TIMED_OUT, f"{request.method} took longer than {limit}") from None
-        except ServerUnavailableError as error:
-            raise RpcError(UPSTREAM_UNAVAILABLE, error.message) from None
-        except ServerError as error:
-            raise RpcError(error.code, error.message, error.data) from None
-        except Exception as error:
-            log.exception("request %s (%s) failed", request_id, request.method)
-            message = f"Internal error; the gateway's log has it under request {request_id}"
-            raise RpcError(INTERNAL_ERROR, message) from error
-        return shape(request.method, result, modern=request.modern, server_info=self.server_info)
-
-    async def _route(self, request: Request, request_id: str, deadline: float) -> dict[str, Any]:
-        method = request.method
         operation = Operation(
-            request_id,
-            method,
+            uuid4().hex,
+            request.method,
             principal=request.principal,
             client=request.client,
-            deadline=deadline,
             headers=request.headers,
-            record=request.record,
+            record=[] if self._listeners and request.record is None else request.record,
         )
+        error: RpcError | None = None
+        try:
+            with anyio.fail_after(self.request_timeout) as scope:
+                operation.deadline = scope.deadline
+                result = await self._route(request, operation)
+        except Exception as reason:
+            error = self._explain(reason, operation)
+            raise error from reason
+        finally:
+            for listener in self._listeners:
+                listener(operation, error)
+        return shape(request.method, result, modern=request.modern, server_info=self.server_info)
+
+    def _explain(self, error: Exception, operation: Operation) -> RpcError:
+        """Turn whatever went wrong into the sentence that the client reads."""
+        match error:
+            case RpcError():
+                return error
+            case TimeoutError():
+                limit = f"{self.request_timeout:g} s"
+                return RpcError(TIMED_OUT, f"{operation.method} took longer than {limit}")
+            case ServerUnavailableError():
+                return RpcError(UPSTREAM_UNAVAILABLE, error.message)
+            case ServerError():
+                return RpcError(error.code, error.message, error.data)
+            case _:
+                log.error("request %s (%s) failed", operation.id, operation.method, exc_info=error)
+                where = f"the gateway's log has it under request {operation.id}"
+                return RpcError(INTERNAL_ERROR, f"Internal error; {where}")
+
+    async def _route(self, request: Request, operation: Operation) -> dict[str, Any]:
+        method = request.method
         if (fetch := FETCHES.get(method)) is not None:
             return await self._fetch(fetch, request, operation)
         if (listing := LISTINGS.get(method)) is not None:
@@ -218,7 +237,7 @@ class Dispatcher:
         result = outward_result(target.member.prefix, result)
         if result.get("resultType", "complete") == "complete":
             items = result.get(fetch.contents, [])
-            if not isinstance(items, list) or not all(isinstance(i, dict) for i in items):
+            if not is_array(items) or not all(is_object(item) for item in items):
                 raise bad_result(server, fetch.name, f"{fetch.contents} that is no list of objects")
         return result
 
@@ -242,8 +261,8 @@ class Dispatcher:
         outcome: Outcome[Any] = await post(payload, operation)
         if isinstance(outcome.verdict, Deny):
             return self._denied(outcome, operation)
-        if (error := outcome.payload.error) is not None:
-            raise RpcError(error["code"], error["message"], error.get("data"))
+        if (failure := outcome.payload.error) is not None:
+            raise RpcError(failure["code"], failure["message"], failure.get("data"))
         if raw is not None and outcome.payload is payload:
             return raw
         wire: dict[str, Any] = outcome.payload.to_wire()
@@ -288,7 +307,7 @@ class Dispatcher:
     async def _complete(self, request: Request) -> dict[str, Any]:
         params = without_hop_meta(request.params)
         ref = params.get("ref")
-        ref = ref if isinstance(ref, Mapping) else {}
+        ref = ref if is_object(ref) else {}
         kind, key = (
             (Kind.PROMPT, "name") if ref.get("type") == "ref/prompt" else (Kind.TEMPLATE, "uri")
         )

@@ -50,9 +50,9 @@ class Federation:
     def instructions(self) -> str:
         """Return the gateway's own instructions, then each server's under its name."""
         parts = [self.own_instructions] if self.own_instructions else []
-        for member in self.members:
-            if text := self.instructions_of(member.name):
-                parts.append(text if len(self.members) == 1 else f"{member.name}: {text}")
+        said = [(m.name, text) for m in self.members if (text := self.instructions_of(m.name))]
+        alone = len(self.members) == 1
+        parts += [text if alone else f"{name}: {text}" for name, text in said]
         return "\n\n".join(parts)
 
     async def _connect(self) -> None:

@@ -1,7 +1,7 @@
 """Put a gateway together: servers, plugins, catalog, dispatcher."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -9,7 +9,7 @@ from importlib.metadata import version
 import anyio
 
 from plugway.catalog import Catalog, Member
-from plugway.config import Config
+from plugway.config import Config, ServerConfig
 from plugway.discovery import Discovery, discover
 from plugway.dispatcher import Dispatcher
 from plugway.downstream.edge import Edge
@@ -38,7 +38,7 @@ class Gateway:
 
 
 @asynccontextmanager
-async def open_gateway(config: Config, *, strict: bool = True) -> AsyncIterator[Gateway]:
+async def open_gateway(config: Config, *, strict: bool = True) -> AsyncGenerator[Gateway]:
     """Start plugins and connect servers; everything is closed when the block ends.
 
     Raises `StartupError` where a plugin that guards, or a server that is required, is missing. With
@@ -69,7 +69,11 @@ def _assemble(
     settings = config.gateway
     catalog = Catalog(
         [
-            Member(upstreams[name], server.effective_prefix(name), server.list_timeout)
+            Member(
+                upstreams[name],
+                _prefix(name, server),
+                server.list_timeout,
+            )
             for name, server in config.servers.items()
             if server.expose
         ]
@@ -90,6 +94,10 @@ def _assemble(
     )
     edge = Edge(settings.name, VERSION, dispatcher, federation)
     return Gateway(config, discovery, upstreams, registry, catalog, dispatcher, edge)
+
+
+def _prefix(name: str, server: ServerConfig) -> str:
+    return name if server.prefix is None else server.prefix
 
 
 async def _connect_required(config: Config, upstreams: Mapping[str, Upstream]) -> None:

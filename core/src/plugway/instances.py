@@ -12,7 +12,7 @@ import pluggy
 from pydantic import ValidationError
 
 from plugway.conditions import compile_conditions
-from plugway.config import PluginEntry
+from plugway.config import Config, PluginEntry
 from plugway.discovery import KindSource, validate_hooks
 from plugway.errors import PluginSetupError
 from plugway.steps import Health, Policy
@@ -108,11 +108,13 @@ class PluginHost:
         self.changed()
 
 
-def create(entry: PluginEntry, source: KindSource) -> Instance:
-    """Load the kind and make an instance of it.
+def create(config: Config, index: int, source: KindSource) -> Instance:
+    """Load the kind of `config.plugins[index]` and make an instance of it.
 
-    Raises `PluginLoadError` where the package is broken, `PluginSetupError` where the entry is.
+    Raises `PluginLoadError` where the package is broken, `ConfigError` where the entry is, and
+    `PluginSetupError` where the kind refuses what looked right.
     """
+    entry = config.plugins[index]
     kind = source.load()
     if isinstance(kind, ModuleType):
         if entry.config or entry.server:
@@ -121,39 +123,29 @@ def create(entry: PluginEntry, source: KindSource) -> Instance:
         plugin: object = ModuleInstance(kind)
         declared: frozenset[str] = frozenset()
     else:
-        plugin = _construct(entry, kind)
+        plugin = _construct(config, index, kind)
         declared = kind.capabilities
     if wrong := validate_hooks(plugin):
         raise PluginSetupError("; ".join(wrong), plugin=entry.name)
     return Instance(entry, source, plugin, _policy(entry, declared))
 
 
-def _construct(entry: PluginEntry, kind: type[Plugin]) -> Plugin:
+def _construct(config: Config, index: int, kind: type[Plugin]) -> Plugin:
+    entry = config.plugins[index]
     values = dict(entry.config)
     if entry.server is not None:
         values.setdefault("server", entry.server)
     try:
-        config = kind.Config.model_validate(values)
+        settings = kind.Config.model_validate(values)
     except ValidationError as error:
-        raise PluginSetupError(_explain(error, kind), plugin=entry.name) from None
+        raise config.invalid(error, kind.Config, "plugins", index, "config") from None
     try:
-        return kind(config, name=entry.name)
+        return kind(settings, name=entry.name)
     except PlugwayError as error:
         raise PluginSetupError(str(error), plugin=entry.name) from error
     except Exception as error:
         message = f"kind {entry.kind!r} raised {type(error).__name__}: {error}"
         raise PluginSetupError(message, plugin=entry.name) from error
-
-
-def _explain(error: ValidationError, kind: type[Plugin]) -> str:
-    """Say what is wrong with a plugin's config, without any of its values."""
-    known = ", ".join(sorted(kind.Config.model_fields)) or "none"
-    lines: list[str] = []
-    for problem in error.errors(include_url=False, include_input=False):
-        path = ".".join(str(part) for part in ("config", *problem["loc"]))
-        unknown = problem["type"] == "extra_forbidden"
-        lines.append(f"{path}: {f'unknown key (known: {known})' if unknown else problem['msg']}")
-    return "; ".join(lines)
 
 
 def _policy(entry: PluginEntry, declared: frozenset[str]) -> Policy:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from plugway.jsonvalues import is_array, is_object
+
 SEPARATOR = "__"
 URI_SEPARATOR = "+"
 
@@ -37,26 +39,26 @@ def outward_result(prefix: str, result: dict[str, Any]) -> dict[str, Any]:
     if not prefix:
         return result
     changed = dict(result)
-    if isinstance(blocks := result.get("content"), list):
+    if is_array(blocks := result.get("content")):
         changed["content"] = [_outward_block(prefix, block) for block in blocks]
-    if isinstance(messages := result.get("messages"), list):
+    if is_array(messages := result.get("messages")):
         changed["messages"] = [_outward_message(prefix, message) for message in messages]
-    if isinstance(contents := result.get("contents"), list):
+    if is_array(contents := result.get("contents")):
         changed["contents"] = [_with_uri(prefix, item) for item in contents]
     return changed
 
 
 def _outward_message(prefix: str, message: Any) -> Any:
-    if not isinstance(message, dict) or "content" not in message:
+    if not is_object(message) or "content" not in message:
         return message
     content = message["content"]
-    if isinstance(content, list):
+    if is_array(content):
         return {**message, "content": [_outward_block(prefix, block) for block in content]}
     return {**message, "content": _outward_block(prefix, content)}
 
 
 def _outward_block(prefix: str, block: Any) -> Any:
-    if not isinstance(block, dict):
+    if not is_object(block):
         return block
     if block.get("type") == "resource_link":
         return _with_uri(prefix, block)
@@ -66,6 +68,6 @@ def _outward_block(prefix: str, block: Any) -> Any:
 
 
 def _with_uri(prefix: str, item: Any) -> Any:
-    if isinstance(item, dict) and isinstance(uri := item.get("uri"), str):
+    if is_object(item) and isinstance(uri := item.get("uri"), str):
         return {**item, "uri": outward_uri(prefix, uri)}
     return item

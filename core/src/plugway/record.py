@@ -51,7 +51,7 @@ class _Judgement:
 
 
 def lines(operation: Operation) -> list[StepRecord]:
-    """Return the record of an operation so far, in the order in which plugins stand in their chains."""
+    """Return the record of an operation so far, in the order of the chains."""
     turns: Sequence[Turn] = operation.record or ()
     return [_line(turn, operation) for turn in turns]
 

@@ -4,7 +4,7 @@ The registry is the only one who talks to pluggy's plugin manager.
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ import anyio
 from plugway.background import Background
 from plugway.chain import PLUGIN_ERROR, Chain
 from plugway.compiler import compile_chains
-from plugway.config import Config, PluginEntry
+from plugway.config import Config
 from plugway.discovery import Discovery
 from plugway.errors import StartupError
 from plugway.instances import Instance, PluginHost, call_lifecycle, create, read_parts, start, stop
@@ -165,7 +165,7 @@ async def open_registry(
     servers: Mapping[str, Server],
     *,
     strict: bool = True,
-) -> AsyncIterator[Registry]:
+) -> AsyncGenerator[Registry]:
     """Start the configured plugins, and stop them when the block ends.
 
     With `strict`, a plugin that guards and can't be started raises `StartupError`: failing closed
@@ -175,9 +175,9 @@ async def open_registry(
     registry = Registry(queue=gateway.background_queue, threads=gateway.threads)
     async with registry.background.running():
         try:
-            for entry in config.plugins:
+            for index, entry in enumerate(config.plugins):
                 if entry.mode is not Mode.DISABLED:
-                    await _add(registry, entry, discovery, servers)
+                    await _add(registry, config, index, discovery, servers)
             registry.compile()
             fatal = [f"{p.plugin}: {p.message}" for p in registry.problems if p.fatal]
             if strict and fatal:
@@ -190,14 +190,16 @@ async def open_registry(
 
 async def _add(
     registry: Registry,
-    entry: PluginEntry,
+    config: Config,
+    index: int,
     discovery: Discovery,
     servers: Mapping[str, Server],
 ) -> None:
     """Create, start and compile one plugin, or note the problem that it has."""
+    entry = config.plugins[index]
     instance: Instance | None = None
     try:
-        instance = create(entry, discovery.kind(entry.kind))
+        instance = create(config, index, discovery.kind(entry.kind))
 
         def changed(instance: Instance = instance) -> None:
             if instance in registry.instances:

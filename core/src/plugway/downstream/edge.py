@@ -25,6 +25,7 @@ from plugway.downstream.sessions import Sessions, connection_of, wants_level
 from plugway.exchange import Log, Progress, Request
 from plugway.federation import Federation
 from plugway.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
+from plugway.jsonvalues import is_object
 from plugway.methods import Kind
 from plugway.shaping import is_modern, shape
 from plugway_hookspecs import Client
@@ -77,7 +78,7 @@ class Edge:
         for member in self.catalog.members:
             if (entry := member.known(Kind.TOOL).get(name)) is not None:
                 schema = entry.definition.get("inputSchema")
-                return schema if isinstance(schema, Mapping) else None
+                return schema if is_object(schema) else None
         return None
 
     async def _subscribe(
@@ -86,7 +87,8 @@ class Edge:
         wanted = params.notifications.model_copy(update={"resource_subscriptions": None})
         return await self._listen(context, params.model_copy(update={"notifications": wanted}))
 
-    async def _serve(self, context: Context, call_next: CallNext) -> HandlerResult:
+    async def _serve(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        context = ctx  # the SDK passes it by this name
         method = context.method
         if context.request_id is None or method == "subscriptions/listen":
             return await call_next(context)
@@ -126,7 +128,7 @@ class Edge:
 
     def _request(self, context: Context, *, modern: bool) -> Request:
         params = context.params or {}
-        meta = params.get("_meta") or {}
+        meta: Mapping[str, Any] = params.get("_meta") or {}
         level = meta.get(mcp_types.LOG_LEVEL_META_KEY) if modern else None
         http = context.request
         return Request(

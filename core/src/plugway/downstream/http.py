@@ -1,7 +1,7 @@
 """Serve clients over streamable HTTP: routes, who may connect, and the server process."""
 
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from plugway.config import GatewayConfig
 from plugway.downstream.edge import Edge
@@ -57,11 +57,11 @@ def http_app(edge: Edge, settings: GatewayConfig) -> ASGIApp:
     return BearerGate(app, settings.token.get_secret_value(), open_paths=frozenset({HEALTH_PATH}))
 
 
-def _following(app: Starlette, edge: Edge):  # noqa: ANN202
+def _following(app: Starlette, edge: Edge) -> Lifespan[Starlette]:
     inner = app.router.lifespan_context
 
     @asynccontextmanager
-    async def lifespan(starlette: Starlette) -> AsyncIterator[None]:
+    async def lifespan(starlette: Starlette) -> AsyncGenerator[None]:
         async with inner(starlette), anyio.create_task_group() as tasks:
             edge.follow_changes(tasks)
             yield
