@@ -229,9 +229,7 @@ def _explain(point: EntryPoint, error: BaseException) -> tuple[str, str]:
     match error:
         case SystemExit():
             return f"called sys.exit({error.code!r}) while being imported", "report it as a bug"
-        case ModuleNotFoundError() if error.name and f"{point.module}.".startswith(
-            f"{error.name}."
-        ):
+        case ModuleNotFoundError() if _top(error.name) == _top(point.module):
             return f"its module {error.name!r} does not exist", "reinstall the package"
         case ModuleNotFoundError(name=str(name)):
             cause = f"needs the module {name!r}, which is not installed"

@@ -3,7 +3,7 @@
 import re
 
 from plugway.config.models import ServerConfig
-from plugway.config.tree import Node
+from plugway.config.tree import Node, Reading
 from plugway.errors import ConfigError
 
 _KNOWN = frozenset(ServerConfig.model_fields)
@@ -16,10 +16,11 @@ _TYPES = {
 _URLS = ("serverUrl", "httpUrl")
 
 
-def from_client(root: Node) -> tuple[Node, list[str]]:
+def from_client(root: Node) -> Reading:
     """Return the servers in plugway's own form, and what was left out or read differently."""
     servers = _servers(root)
-    notes: list[str] = []
+    reading = Reading(root)
+    notes = reading.notes
     ignored = sorted(key for key in root.entries if root.entries[key] is not servers)
     ignored = [key for key in ignored if key not in {"$schema", "mcp"}]
     if ignored:
@@ -31,11 +32,11 @@ def from_client(root: Node) -> tuple[Node, list[str]]:
             continue
         valid = _valid_name(name, notes)
         if valid in entries:
-            message = f"becomes the name {valid!r}, which is taken: rename one of them"
-            raise ConfigError(message, line=server.line, path=f"mcpServers.{name}")
+            reading.error(f"is called {valid!r} here, which is taken: rename one", server)
         entries[valid] = _server(name, server, notes)
     block = Node(entries, servers.line, servers.path)
-    return Node({"mcpServers": block}, root.line, root.path), notes
+    reading.root = Node({"mcpServers": block}, root.line, root.path)
+    return reading
 
 
 def _servers(root: Node) -> Node:

@@ -6,13 +6,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from plugway.config.dialects import translate
-from plugway.config.json_source import read_json
+from plugway.config.dialects import read
 from plugway.config.models import Config
 from plugway.config.origin import Origin
 from plugway.config.references import replace
-from plugway.config.tree import Node
-from plugway.config.yaml_source import read_yaml
 from plugway.errors import ConfigError, combine
 
 
@@ -41,12 +38,12 @@ def parse(text: str, *, file: Path | None = None, env: Mapping[str, str] = os.en
     Raises `ConfigError` as `load` does.
     """
     try:
-        root, notes = translate(_read(text.removeprefix("\ufeff"), file), json=_is_json(file))
+        reading = read(text.removeprefix("\ufeff"), json=_is_json(file))
     except ConfigError as error:
-        raise combine([_in_file(one, file) for one in error.errors]) from None
-    replaced = replace(root, env, file)
-    origin = Origin(file, root, frozenset(replaced.places), tuple(notes))
-    errors = replaced.errors
+        raise _in_file(error, file) from None
+    replaced = replace(reading.root, env, file)
+    origin = Origin(file, reading.root, frozenset(replaced.places), tuple(reading.notes))
+    errors = [_in_file(error, file) for error in reading.errors] + replaced.errors
     try:
         config = Config.model_validate(replaced.data, context=origin, by_alias=True, by_name=False)
     except ValidationError as error:
@@ -59,10 +56,6 @@ def parse(text: str, *, file: Path | None = None, env: Mapping[str, str] = os.en
 
 def _is_json(file: Path | None) -> bool:
     return file is not None and file.suffix.lower() in {".json", ".jsonc"}
-
-
-def _read(text: str, file: Path | None) -> Node:
-    return read_json(text) if _is_json(file) else read_yaml(text)
 
 
 def _in_file(error: ConfigError, file: Path | None) -> ConfigError:

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from plugway.conditions import Condition, impossible
+from plugway.conditions import Condition, compile_patterns, impossible
 from plugway.config.fields import (
     Duration,
     Headers,
@@ -213,8 +213,8 @@ class Config(_Model):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was read differently from how it is written, or ignored; one sentence each."""
-        return self._origin.notes
+        """What was ignored, read differently, or will never happen; one sentence each."""
+        return (*self._origin.notes, *_dead_conditions(self))
 
     def error(self, message: str, *place: str | int) -> ConfigError:
         """Return an error about a place, such as `"plugins", 2, "kind"`, with its line."""
@@ -273,10 +273,27 @@ def _same_prefixes(config: Config) -> Iterator[InitErrorDetails]:
 
 def _never_called(config: Config) -> Iterator[InitErrorDetails]:
     for index, plugin in enumerate(config.plugins):
-        reasons = [reason for condition in plugin.when for reason in impossible(condition)[:1]]
-        if plugin.mode is not Mode.DISABLED and reasons and len(reasons) == len(plugin.when):
+        reasons = [_impossible(condition, config) for condition in plugin.when]
+        if plugin.mode is not Mode.DISABLED and reasons and all(reasons):
             message = "the plugin would never be called: {reason}"
             yield _at(problem("never", message, reason=reasons[0]), "plugins", index, "when")
+
+
+def _dead_conditions(config: Config) -> Iterator[str]:
+    for plugin in config.plugins:
+        for condition in plugin.when:
+            if reason := _impossible(condition, config):
+                yield f"the plugin {plugin.name!r} has a condition that never matches: {reason}"
+
+
+def _impossible(condition: Condition, config: Config) -> str | None:
+    """Say why a condition can't match in this configuration; None if it can."""
+    for reason in impossible(condition):
+        return reason
+    servers = condition.server_ids
+    if servers and not any(map(compile_patterns(servers), config.servers)):
+        return "server_ids: no server in mcpServers has such a name"
+    return None
 
 
 def _at(error: PydanticCustomError, *place: str | int) -> InitErrorDetails:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from plugway.errors import ConfigError
 
 Scalar: TypeAlias = str | int | float | bool | None
 Key: TypeAlias = str | int
@@ -50,6 +52,19 @@ class Node:
     def text(self) -> str | None:
         """Return the value if it is a string."""
         return self.value if isinstance(self.value, str) else None
+
+
+@dataclass(slots=True, eq=False)
+class Reading:
+    """A file's tree in plugway's own form, what to say about it, and what is wrong with it."""
+
+    root: Node
+    notes: list[str] = field(default_factory=list[str])
+    errors: list[ConfigError] = field(default_factory=list[ConfigError])
+
+    def error(self, message: str, node: Node) -> None:
+        """Add an error about a node."""
+        self.errors.append(ConfigError(message, line=node.line, path=render(node.path)))
 
 
 def locate(root: Node, place: Path) -> tuple[Node, Path]:
