@@ -1,0 +1,1 @@
+"""The client's side: calling plugins that live on another MCP server."""

@@ -1,0 +1,1 @@
+"""The host's side: serving configured plugins as an MCP server."""

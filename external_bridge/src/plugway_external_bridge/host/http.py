@@ -1,0 +1,104 @@
+"""Serving over HTTP: loopback by default, a bearer token on every other address."""
+
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Any
+
+import uvicorn
+from mcp.server.lowlevel import Server
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from plugway_external_bridge.errors import SetupError
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def bind(host: str, port: int, *, token: str | None) -> socket.socket:
+    """Return a listening socket.
+
+    Raises `SetupError` where the address is open to others and there is no token, `OSError` where
+    it can't be had.
+    """
+    if token is None and not is_loopback(host):
+        message = f"{host} can be reached from other machines: give a token with --token-env"
+        raise SetupError(f"{message}, or listen on 127.0.0.1")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+def make_app(server: Server[Any], host: str, *, token: str | None) -> ASGIApp:
+    """Return the ASGI application, with the MCP endpoint at `/mcp`.
+
+    On loopback, `Host` must be this machine, against DNS rebinding. On other addresses the names by
+    which the machine is known are not ours to guess, and the token keeps strange pages out.
+    """
+    names = [name for each in _LOOPBACK for name in (each, f"{each}:*")]
+    security = TransportSecuritySettings(
+        enable_dns_rebinding_protection=is_loopback(host), allowed_hosts=names, allowed_origins=[]
+    )
+    return Guard(server.streamable_http_app(transport_security=security, host=host), token)
+
+
+class Guard:
+    """Lets a request through that has the token, where there is one, and comes from no web page."""
+
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self._app = app
+        self._expected = None if token is None else f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 401 or 403, or pass the request on."""
+        if scope["type"] == "http":
+            headers = dict(scope["headers"])
+            given = headers.get(b"authorization", b"")
+            if self._expected is not None and not secrets.compare_digest(given, self._expected):
+                challenge = {"WWW-Authenticate": "Bearer"}
+                response = PlainTextResponse("a bearer token is required", 401, challenge)
+                await response(scope, receive, send)
+                return
+            if b"origin" in headers:
+                response = PlainTextResponse("web pages are not served", 403)
+                await response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+async def serve(app: ASGIApp, listening: socket.socket) -> None:
+    """Serve until the process is told to stop; requests under way are finished."""
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+    await _Uvicorn(config).serve(sockets=[listening])
+
+
+class _Uvicorn(uvicorn.Server):
+    """A server that ends when it is told to, and lets the plugins end after it.
+
+    uvicorn raises the signal once more when it is done, which would cancel their shutdown.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        stops = (signal.SIGINT, signal.SIGTERM)
+        previous = {each: signal.signal(each, self.handle_exit) for each in stops}
+        try:
+            yield
+        finally:
+            for each, handler in previous.items():
+                signal.signal(each, handler)
