@@ -1,0 +1,92 @@
+"""The requests under way on one connection."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import anyio
+
+from plugway.exchange import Log, Progress
+from plugway.upstream.errors import Fault
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One request to a server: what to send, where its notifications go, what became of it."""
+
+    method: str
+    params: Mapping[str, Any] | None = None
+    on_progress: Progress | None = None
+    on_log: Log | None = None
+    log_level: str | None = None
+    tool_schema: Mapping[str, Any] | None = None
+    """The tool's input schema, which names the arguments that are mirrored in HTTP headers."""
+    cancellable: bool = True
+    """False for the requests that MCP forbids to cancel."""
+    background: bool = False
+    """True for a stream of the gateway's own, which nobody waits for."""
+    fault: Fault | None = None
+    """Written by the transport, which sees what the SDK's error does not tell."""
+    _ordered: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
+    _done: bool = False
+
+    async def deliver(self, callback: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Pass a notification on, in the order of arrival, unless the call is over."""
+        async with self._ordered:
+            if not self._done:
+                await callback(*args)
+
+    async def finish(self) -> None:
+        """Wait until every notification is passed on that came before the answer."""
+        async with self._ordered:
+            self._done = True
+
+    def abandon(self) -> None:
+        """Deliver nothing more: the caller has gone."""
+        self._done = True
+
+
+class Calls:
+    """The calls under way on one connection, by JSON-RPC id."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, Call] = {}
+        self._ids = count(1)
+        self._waiters: list[anyio.Event] = []
+
+    def add(self, call: Call) -> int:
+        """Mint an id for a call."""
+        request_id = next(self._ids)
+        self._calls[request_id] = call
+        return request_id
+
+    def remove(self, request_id: int) -> None:
+        """Forget a call."""
+        del self._calls[request_id]
+        if self._waiters and not self._awaited():
+            for waiter in self._waiters:
+                waiter.set()
+
+    def get(self, request_id: object) -> Call | None:
+        """Return the call of that id; servers may echo an id as a string."""
+        if isinstance(request_id, str) and request_id.isdecimal():
+            request_id = int(request_id)
+        if isinstance(request_id, int) and not isinstance(request_id, bool):
+            return self._calls.get(request_id)
+        return None
+
+    def only(self, *, logging: bool = False) -> Call | None:
+        """Return the call under way if it is the only one (of those that asked for logs)."""
+        candidates = [c for c in self._awaited() if c.log_level or not logging]
+        return candidates[0] if len(candidates) == 1 else None
+
+    async def drained(self) -> None:
+        """Wait until no call is under way."""
+        if self._awaited():
+            waiter = anyio.Event()
+            self._waiters.append(waiter)
+            await waiter.wait()
+
+    def _awaited(self) -> list[Call]:
+        return [call for call in self._calls.values() if not call.background]

@@ -1,0 +1,138 @@
+"""Own connections through the SDK: open, negotiate, keep, close, each in one task."""
+
+import dataclasses
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import anyio
+import httpx2
+from anyio.abc import TaskStatus
+
+from plugway.config import ServerConfig
+from plugway.upstream import faults
+from plugway.upstream.connection import Connection, Peer
+from plugway.upstream.errors import ConnectFailedError, Fault, NoAnswerError
+from plugway.upstream.http import http_pool, http_transport
+from plugway.upstream.negotiation import NotSpokenError, negotiate
+from plugway.upstream.output import Output
+from plugway.upstream.sdk import SdkConnection
+from plugway.upstream.stdio import stdio_transport
+from plugway_hookspecs import ServerError
+
+PROBE_TIMEOUT = 10.0
+"""Seconds for a server to answer the modern way, at most a third of what connecting may take."""
+MAX_QUOTE = 200
+"""Characters of a server's own message that an error quotes."""
+
+log = logging.getLogger(__name__)
+
+
+class SdkConnector:
+    """Makes connections to one server; remembers which era it speaks."""
+
+    def __init__(self, server: str, config: ServerConfig, on_event: Callable[[str], None]) -> None:
+        self._server = server
+        self._config = config
+        self._on_event = on_event
+        self._output = Output(server)
+        self._pool: httpx2.AsyncBaseTransport | None = None
+        self._era = ""
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last lines of the program's standard error."""
+        return self._output.tail
+
+    @asynccontextmanager
+    async def resources(self) -> AsyncGenerator[None]:
+        """Hold the pool of HTTP connections, which outlives each MCP connection."""
+        if self._config.transport == "stdio":
+            yield
+            return
+        async with http_pool() as self._pool:
+            yield
+
+    async def serve(self, *, task_status: TaskStatus[Connection]) -> None:
+        """Own one connection; see `Connector.serve`."""
+        era = self._era or self._config.era
+        while True:
+            try:
+                return await self._serve(era, task_status)
+            except ConnectFailedError as failure:
+                era = self._other_era(era, failure)
+                if not era:
+                    raise
+
+    def _other_era(self, era: str, failure: ConnectFailedError) -> str:
+        """Return the era in which to try once more, at once; empty for none."""
+        if self._config.era != "auto":
+            return ""
+        if era == self._era and failure.refused:
+            self._era = ""
+            return "auto"
+        # some legacy programs die of a method that they don't know, or never answer again
+        return "legacy" if era == "auto" and failure.silent and self._pool is None else ""
+
+    async def _serve(self, era: str, task_status: TaskStatus[Connection]) -> None:
+        http = self._config.transport == "http"
+        connection = SdkConnection(self._server, http=http, on_event=self._on_event)
+        failure: ConnectFailedError | None = None
+        peer: Peer | None = None
+        try:
+            async with self._transport(connection) as streams, anyio.create_task_group() as tasks:
+                await tasks.start(connection.run, streams)
+                try:
+                    peer = await self._negotiate(connection, era)
+                except ConnectFailedError as error:
+                    failure = error
+                else:
+                    self._era = peer.era
+                    connection.peer = peer
+                    task_status.started(connection)
+                    await connection.serve()
+                tasks.cancel_scope.cancel()
+        except OSError as error:
+            failure = ConnectFailedError(self._not_started(error))
+        except Exception as error:  # the SDK's transports may raise anything
+            log.debug("server %r: connection lost", self._server, exc_info=True)
+            failure = failure or ConnectFailedError(faults.of_crash(error))
+        finally:
+            connection.retire(faults.CLOSED)
+        if peer is None:
+            raise self._explained(failure or ConnectFailedError(faults.CLOSED))
+
+    def _transport(self, connection: SdkConnection) -> AbstractAsyncContextManager[Any]:
+        if self._pool is None:
+            return stdio_transport(self._config, connection.calls, self._output)
+        return http_transport(self._config, self._pool, connection.calls, connection.retire)
+
+    async def _negotiate(self, connection: SdkConnection, era: str) -> Peer:
+        limit = self._config.connect_timeout
+        try:
+            with anyio.fail_after(limit):
+                return await negotiate(connection, era, probe_timeout=min(PROBE_TIMEOUT, limit / 3))
+        except TimeoutError:
+            fault = Fault(f"did not answer within {limit:g} s", "raise `connect_timeout`")
+            raise ConnectFailedError(fault, silent=True) from None
+        except NoAnswerError as error:
+            status = error.fault.status
+            silent = status is None and not error.fault.unsent
+            raise ConnectFailedError(error.fault, silent=silent, refused=bool(status)) from None
+        except ServerError as error:
+            said = error.message.partition("\n")[0][:MAX_QUOTE]
+            fault = Fault(f"refused to connect: {said} (error {error.code})")
+            raise ConnectFailedError(fault, refused=True) from None
+        except NotSpokenError as error:
+            raise ConnectFailedError(Fault(str(error)), refused=True) from None
+
+    def _not_started(self, error: OSError) -> Fault:
+        config = self._config
+        return faults.of_spawn_error(error, config.command or "", str(config.cwd or ""))
+
+    def _explained(self, failure: ConnectFailedError) -> ConnectFailedError:
+        """Add what the program's output suggests; only now has it been read to its end."""
+        if hint := self._output.hint:
+            failure.fault = dataclasses.replace(failure.fault, hint=hint)
+        return failure

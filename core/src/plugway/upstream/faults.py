@@ -1,0 +1,106 @@
+"""Put into words why a transport failed; never the text of an exception, which may hold secrets."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+
+from plugway.upstream import hints
+from plugway.upstream.errors import Fault
+
+CLOSED = Fault("closed the connection before it answered")
+SESSION_LOST = Fault("has forgotten the session", unsent=True, status=404)
+NOT_JSON_RPC = Fault("answered with something that is not JSON-RPC")
+TOO_LONG = Fault("answered with a message that is too long to be read")
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}
+
+SHUT_DOWN = Fault("is no longer connected: the gateway closed its connections")
+
+
+def public_url(url: str) -> str:
+    """Return an address without what may be secret in it: user, password, query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def of_http_error(error: httpx2.HTTPError, url: str) -> Fault:
+    """Say why an HTTP request failed; where no connection was made, nothing was sent."""
+    where = f"could not be reached at {public_url(url)}"
+    match error:
+        case httpx2.ConnectTimeout():
+            return Fault(f"{where}: no connection in time", "check host and port", unsent=True)
+        case httpx2.PoolTimeout():
+            return Fault(f"{where}: too many connections", unsent=True)
+        case httpx2.ConnectError():
+            why, hint = _connect_error(error)
+            return Fault(f"{where}: {why}", hint, unsent=True)
+        case httpx2.TimeoutException():
+            return Fault("stopped reading or answering in the middle of a request")
+        case httpx2.LocalProtocolError() | httpx2.UnsupportedProtocol():
+            return Fault(
+                "was not asked: the request is not valid HTTP", "check `url` and `headers`"
+            )
+        case _:
+            return Fault("broke off the connection before it answered")
+
+
+def of_status(status: int) -> Fault:
+    """Say what an HTTP status means, where there is no JSON-RPC error with it."""
+    phrase = f" ({_PHRASES[status]})" if status in _PHRASES else ""
+    return Fault(f"answered HTTP {status}{phrase}", hints.from_status(status), status=status)
+
+
+def of_spawn_error(error: OSError, command: str, cwd: str) -> Fault:
+    """Say why a program could not be started."""
+    if cwd and str(error.filename) == cwd:
+        return Fault(f"could not be started: its folder {cwd!r} is not there", "correct `cwd`")
+    match error:
+        case FileNotFoundError():
+            place = "" if "/" in command else " on PATH"
+            why = f"command {command!r} was not found{place}"
+            return Fault(f"could not be started: {why}", "install it or give a full path")
+        case PermissionError():
+            why = f"command {command!r} may not be executed"
+            return Fault(f"could not be started: {why}", "make the file executable")
+        case _:
+            return Fault(f"could not be started: command {command!r}: {error.strerror}")
+
+
+def of_crash(error: BaseException) -> Fault:
+    """Name an exception that nothing here foresees."""
+    names = [type(cause).__name__ for cause in _causes(error)]
+    return Fault(f"lost its connection ({names[-1]})")
+
+
+def _connect_error(error: BaseException) -> tuple[str, str]:
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                why = f"its TLS certificate is not trusted ({cause.verify_message})"
+                return why, "correct the host in `url`, or install the certificate's authority"
+            case ssl.SSLError():
+                return "TLS failed", "check whether `url` must begin with http or https"
+            case socket.gaierror():
+                return "the host's name is not known", "check the host in `url`"
+            case ConnectionRefusedError():
+                return "connection refused", "is the server running there?"
+            case _:
+                pass
+    return "no connection", "is the server running there?"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield what an exception comes from, and what the exceptions in a group come from."""
+    seen: list[BaseException | None] = [error]
+    while seen:
+        current = seen.pop()
+        if current is None:
+            continue
+        yield current
+        seen += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            seen += cast("BaseExceptionGroup[BaseException]", current).exceptions

@@ -1,0 +1,212 @@
+"""Keep the SDK's HTTP transport from harm.
+
+A failed POST would end that transport with all that is under way on it, and the meaning of an HTTP
+status would be lost. So what goes wrong is noted on the call it happens to, and the SDK gets a
+well-formed answer.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import httpx2
+from mcp_types import INTERNAL_ERROR, METHOD_NOT_FOUND
+from pydantic_core import from_json, to_json
+
+from plugway.upstream import faults
+from plugway.upstream.calls import Call, Calls
+from plugway.upstream.connection import MAX_MESSAGE_BYTES
+from plugway.upstream.envelope import CALL_HEADER
+from plugway.upstream.errors import Fault, NoAnswerError
+
+NOTICE_TIMEOUT = 5.0
+"""Seconds for a message that has no answer; the SDK sends nothing else meanwhile."""
+FAREWELL_TIMEOUT = 2.0
+"""Seconds for ending a session."""
+MAX_REDIRECTS = 3
+
+SESSION_HEADER = "mcp-session-id"
+_SESSION_CODES = frozenset({-32000, -32001, -32600})
+"""Codes under which servers report, with status 400, a session that they don't know."""
+_DROPPED = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+"""Headers that say how a body came, and don't hold for a body that was read."""
+
+
+class GuardedTransport(httpx2.AsyncBaseTransport):
+    """One connection's way into the upstream's pool; closing it leaves the pool open."""
+
+    def __init__(
+        self,
+        pool: httpx2.AsyncBaseTransport,
+        url: str,
+        calls: Calls,
+        retire: Callable[[Fault], None],
+    ) -> None:
+        self._pool = pool
+        self._url = url
+        self._calls = calls
+        self._retire = retire
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send one HTTP request; a failed GET raises, as the SDK expects and survives it."""
+        request_id = request.headers.get(CALL_HEADER, "")
+        call = self._calls.get(request_id)
+        if call is not None:
+            return await self._ask(_without_mark(request), call, int(request_id))
+        if request.method == "GET":
+            return await self._listen(request)
+        return await self._notify(request)
+
+    async def _ask(self, request: httpx2.Request, call: Call, request_id: int) -> httpx2.Response:
+        try:
+            response = await self._follow(request)
+            if response.status_code == 200 and _content_type(response) == "text/event-stream":
+                return response
+            return await self._checked(request, response, request_id)
+        except NoAnswerError as error:
+            call.fault = error.fault
+            if error.fault.unsent:
+                self._retire(error.fault)
+            return _error_response(request_id, error.fault)
+
+    async def _listen(self, request: httpx2.Request) -> httpx2.Response:
+        """Open the stream on which a legacy server sends what belongs to no request."""
+        try:
+            response = await self._pool.handle_async_request(request)
+        except httpx2.TransportError as error:
+            fault = faults.of_http_error(error, self._url)
+            if fault.unsent:
+                self._retire(fault)
+            raise
+        if response.status_code == 404 and SESSION_HEADER in request.headers:
+            self._retire(faults.SESSION_LOST)
+        return response
+
+    async def _notify(self, request: httpx2.Request) -> httpx2.Response:
+        """Send what has no answer, or end the session; failures show on the next request."""
+        closing = request.method == "DELETE"
+        limit = FAREWELL_TIMEOUT if closing else NOTICE_TIMEOUT
+        with anyio.move_on_after(limit, shield=closing):
+            try:
+                await (await self._follow(request)).aclose()
+            except NoAnswerError as error:
+                if error.fault.unsent:
+                    self._retire(error.fault)
+        return httpx2.Response(202, request=request)
+
+    async def _follow(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request, and again where the server redirects it within its own origin."""
+        for _ in range(MAX_REDIRECTS):
+            response = await self._send(request)
+            if not response.has_redirect_location:
+                return response
+            await response.aclose()
+            request = _copy(request, url=_redirected(request, response))
+        raise NoAnswerError(Fault("redirects without end", "correct `url`"))
+
+    async def _send(self, request: httpx2.Request) -> httpx2.Response:
+        try:
+            response = await self._pool.handle_async_request(request)
+        except httpx2.HTTPError as error:
+            raise NoAnswerError(faults.of_http_error(error, self._url)) from None
+        response.headers.pop("set-cookie", None)  # callers share the connection, not a cookie jar
+        return response
+
+    async def _checked(
+        self, request: httpx2.Request, response: httpx2.Response, request_id: int
+    ) -> httpx2.Response:
+        """Read an answer that is no stream; raises `NoAnswerError` if it is not JSON-RPC."""
+        body = await self._read(response)
+        message = (
+            _message(body, request_id) if _content_type(response) == "application/json" else None
+        )
+        status = response.status_code
+        if SESSION_HEADER in request.headers and _session_lost(status, message):
+            raise NoAnswerError(faults.SESSION_LOST)
+        if message is None:
+            bad = status != 200
+            raise NoAnswerError(faults.of_status(status) if bad else faults.NOT_JSON_RPC)
+        kept = [item for item in response.headers.raw if item[0].lower() not in _DROPPED]
+        return httpx2.Response(status, headers=kept, content=to_json(message), request=request)
+
+    async def _read(self, response: httpx2.Response) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in response.aiter_bytes():
+                size += len(chunk)
+                if size > MAX_MESSAGE_BYTES:
+                    raise NoAnswerError(faults.TOO_LONG)
+                chunks.append(chunk)
+        except httpx2.HTTPError as error:
+            raise NoAnswerError(faults.of_http_error(error, self._url)) from None
+        finally:
+            await response.aclose()
+        return b"".join(chunks)
+
+
+def _content_type(response: httpx2.Response) -> str:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _without_mark(request: httpx2.Request) -> httpx2.Request:
+    """Return the request without the header that was only for us."""
+    copy = _copy(request)
+    del copy.headers[CALL_HEADER]
+    return copy
+
+
+def _copy(request: httpx2.Request, url: httpx2.URL | None = None) -> httpx2.Request:
+    return httpx2.Request(
+        request.method,
+        url or request.url,
+        headers=request.headers.raw,
+        stream=request.stream,
+        extensions=request.extensions,
+    )
+
+
+def _redirected(request: httpx2.Request, response: httpx2.Response) -> httpx2.URL:
+    """Return where to send the request instead; raises `NoAnswerError` to go nowhere else."""
+    here = request.url
+    try:
+        there = here.join(response.headers["location"])
+    except httpx2.InvalidURL:
+        raise NoAnswerError(faults.of_status(response.status_code)) from None
+    same = (here.scheme, here.host, here.port) == (there.scheme, there.host, there.port)
+    upgraded = (here.scheme, here.port, there.scheme, there.port) == ("http", None, "https", None)
+    if (same or (upgraded and here.host == there.host)) and response.status_code in {307, 308}:
+        return there.copy_with(userinfo=here.userinfo)
+    where = faults.public_url(str(there))
+    hint = "set `url` to that address if it is the intended server"
+    raise NoAnswerError(Fault(f"redirects to {where}", hint, status=response.status_code))
+
+
+def _message(body: bytes, request_id: int) -> dict[str, Any] | None:
+    """Return the JSON-RPC response in a body, or None if it is none, or another request's."""
+    try:
+        message: dict[str, Any] = from_json(body)
+    except ValueError:
+        return None
+    match message:
+        case {"jsonrpc": "2.0", "result": dict(), "id": str() | int() as answered}:
+            return message if str(answered) == str(request_id) else None
+        case {"jsonrpc": "2.0", "error": {"code": int(), "message": str()}}:
+            return message | {"id": request_id}  # servers that read no id answer with none
+        case _:
+            return None
+
+
+def _session_lost(status: int, message: dict[str, Any] | None) -> bool:
+    """Tell whether a server refused a request, unprocessed, because it forgot the session."""
+    error = (message or {}).get("error", {})
+    code = error.get("code")
+    if status == 404:
+        return bool(code != METHOD_NOT_FOUND)
+    return status == 400 and code in _SESSION_CODES and "session" in error["message"].lower()
+
+
+def _error_response(request_id: int, fault: Fault) -> httpx2.Response:
+    error = {"code": INTERNAL_ERROR, "message": fault.reason}
+    body = to_json({"jsonrpc": "2.0", "id": request_id, "error": error})
+    return httpx2.Response(200, headers={"content-type": "application/json"}, content=body)

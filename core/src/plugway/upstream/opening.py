@@ -1,0 +1,28 @@
+"""Open every configured server, and close them all."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+
+import anyio
+
+from plugway.config import ServerConfig
+from plugway.upstream.upstream import Upstream
+
+
+@asynccontextmanager
+async def open_upstreams(
+    servers: Mapping[str, ServerConfig],
+) -> AsyncGenerator[Mapping[str, Upstream]]:
+    """Offer an upstream for each server; each connects when it is first used.
+
+    On exit all connections are closed and no child process is left.
+    """
+    upstreams = {name: Upstream(name, config) for name, config in servers.items()}
+    async with anyio.create_task_group() as tasks:
+        for upstream in upstreams.values():
+            tasks.start_soon(upstream.run)
+        try:
+            yield MappingProxyType(upstreams)
+        finally:
+            tasks.cancel_scope.cancel()
