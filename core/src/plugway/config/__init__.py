@@ -1,7 +1,8 @@
 """The configuration: read from a file, checked as a whole, immutable."""
 
+from plugway.config.document import Config
 from plugway.config.loading import load, parse
-from plugway.config.models import Config, GatewayConfig, PluginEntry, ServerConfig
+from plugway.config.models import GatewayConfig, PluginEntry, ServerConfig
 from plugway.config.reference import schema
 
 __all__ = [

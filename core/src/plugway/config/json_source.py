@@ -2,7 +2,6 @@
 
 import json
 import re
-from json import JSONDecodeError
 
 from plugway.config.tree import Node, Path, Scalar, render
 from plugway.errors import ConfigError
@@ -95,7 +94,7 @@ class _Reader:
         match = _STRING.match(self.text, self.at)
         try:
             text = json.loads(match[0]) if match else None
-        except JSONDecodeError:
+        except ValueError:
             text = None
         if match is None or text is None:
             raise self.error("a string that is not closed, or a wrong escape in it", path)
@@ -106,7 +105,7 @@ class _Reader:
         match = _SCALAR.match(self.text, self.at)
         try:
             value: Scalar = json.loads(match[0]) if match else None
-        except JSONDecodeError:
+        except ValueError:
             match = None
             value = None
         if match is None:

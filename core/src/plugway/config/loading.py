@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from plugway.config.dialects import read
-from plugway.config.models import Config
+from plugway.config.document import Config
 from plugway.config.origin import Origin
 from plugway.config.references import replace
 from plugway.errors import ConfigError, combine

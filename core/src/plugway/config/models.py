@@ -1,6 +1,5 @@
-"""Every key of the configuration, with its meaning; the reference is made from this file."""
+"""What the parts of the configuration are made of: every key, with its meaning."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,31 +8,27 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
-    PrivateAttr,
     SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from plugway.conditions import Condition, compile_patterns, impossible
+from plugway.conditions import Condition
 from plugway.config.fields import (
     Duration,
     Headers,
-    Name,
     PluginMode,
     Prefix,
     Size,
     Url,
     problem,
 )
-from plugway.config.origin import Origin
-from plugway.errors import ConfigError
 from plugway_hookspecs import Mode, OnError
 
 
-class _Model(BaseModel):
+class Model(BaseModel):
+    """Base of all parts: immutable, strict about keys, silent about values."""
+
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
@@ -44,7 +39,7 @@ class _Model(BaseModel):
     )
 
 
-class ServerConfig(_Model):
+class ServerConfig(Model):
     """An MCP server behind the gateway; `command` or `url` says how to reach it."""
 
     type: Literal["stdio", "http", "streamable-http", "sse"] | None = None
@@ -105,7 +100,7 @@ class ServerConfig(_Model):
         return self
 
 
-class PluginEntry(_Model):
+class PluginEntry(Model):
     """One instance of a plugin kind, at its place in the chain."""
 
     name: str = Field(min_length=1, max_length=64)
@@ -161,7 +156,7 @@ class PluginEntry(_Model):
         return [value] if isinstance(value, dict) else value
 
 
-class GatewayConfig(_Model):
+class GatewayConfig(Model):
     """The gateway itself, as clients meet it."""
 
     name: str = Field(default="plugway", min_length=1)
@@ -192,109 +187,3 @@ class GatewayConfig(_Model):
     """How many calls may wait for `background` plugins; what is over is dropped, and counted."""
     threads: int = Field(default=8, gt=0)
     """How many `threaded` plugins may run at the same time."""
-
-
-class Config(_Model):
-    """What the gateway does: the servers behind it, the plugins around them, and itself."""
-
-    servers: dict[Name, ServerConfig] = Field(default={}, alias="mcpServers")
-    """The servers, by name; the same block that MCP clients have."""
-    plugins: list[PluginEntry] = []
-    """The plugins; `priority` decides their order."""
-    gateway: GatewayConfig = GatewayConfig()
-    """The gateway itself."""
-
-    _origin: Origin = PrivateAttr(default_factory=Origin)
-
-    @property
-    def file(self) -> Path | None:
-        """The file it was read from."""
-        return self._origin.file
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was ignored, read differently, or will never happen; one sentence each."""
-        return (*self._origin.notes, *_dead_conditions(self))
-
-    def error(self, message: str, *place: str | int) -> ConfigError:
-        """Return an error about a place, such as `"plugins", 2, "kind"`, with its line."""
-        return self._origin.error(message, place)
-
-    def invalid(
-        self, error: ValidationError, model: type[BaseModel], *place: str | int
-    ) -> ConfigError:
-        """Translate what pydantic found wrong in the part of the configuration at `place`.
-
-        The messages have no values in them, so that no secret is; `model` is what was validated.
-        """
-        return self._origin.invalid(error, model, place)
-
-    def model_post_init(self, context: object) -> None:
-        """Keep where the configuration came from, which `parse` gives as the context."""
-        if isinstance(context, Origin):
-            self._origin = context
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Config":
-        errors = [*_unknown_servers(self), *_same_names(self), *_same_prefixes(self)]
-        errors += _never_called(self)
-        if errors:
-            raise ValidationError.from_exception_data("Config", errors, hide_input=True)
-        return self
-
-
-def _unknown_servers(config: Config) -> Iterator[InitErrorDetails]:
-    for index, plugin in enumerate(config.plugins):
-        if plugin.server is not None and plugin.server not in config.servers:
-            found = problem("server", "is not in mcpServers", choices=list(config.servers))
-            yield _at(found, "plugins", index, "server")
-
-
-def _same_names(config: Config) -> Iterator[InitErrorDetails]:
-    first: dict[str, int] = {}
-    for index, plugin in enumerate(config.plugins):
-        other = first.setdefault(plugin.name, index)
-        if other != index:
-            message = "plugins[{other}] has the same name: each name only once"
-            yield _at(problem("twice", message, other=other), "plugins", index, "name")
-
-
-def _same_prefixes(config: Config) -> Iterator[InitErrorDetails]:
-    first: dict[str, str] = {}
-    for name, server in config.servers.items():
-        prefix = name if server.prefix is None else server.prefix
-        if not prefix or not server.expose:
-            continue
-        other = first.setdefault(prefix, name)
-        if other != name:
-            message = "has the same prefix as the server {other}: give one of them another"
-            yield _at(problem("twice", message, other=repr(other)), "mcpServers", name)
-
-
-def _never_called(config: Config) -> Iterator[InitErrorDetails]:
-    for index, plugin in enumerate(config.plugins):
-        reasons = [_impossible(condition, config) for condition in plugin.when]
-        if plugin.mode is not Mode.DISABLED and reasons and all(reasons):
-            message = "the plugin would never be called: {reason}"
-            yield _at(problem("never", message, reason=reasons[0]), "plugins", index, "when")
-
-
-def _dead_conditions(config: Config) -> Iterator[str]:
-    for plugin in config.plugins:
-        for condition in plugin.when:
-            if reason := _impossible(condition, config):
-                yield f"the plugin {plugin.name!r} has a condition that never matches: {reason}"
-
-
-def _impossible(condition: Condition, config: Config) -> str | None:
-    """Say why a condition can't match in this configuration; None if it can."""
-    for reason in impossible(condition):
-        return reason
-    servers = condition.server_ids
-    if servers and not any(map(compile_patterns(servers), config.servers)):
-        return "server_ids: no server in mcpServers has such a name"
-    return None
-
-
-def _at(error: PydanticCustomError, *place: str | int) -> InitErrorDetails:
-    return InitErrorDetails(type=error, loc=place, input=None)

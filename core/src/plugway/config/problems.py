@@ -101,7 +101,8 @@ def _foreign(problem: Problem) -> str:
         return problem.details["msg"]
     if problem.secret:
         return "is refused; the reason is not shown because it could quote a replaced `${...}`"
-    return problem.details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    text = problem.details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return " ".join(text.split())
 
 
 def _quoted(problem: Problem, choices: Iterable[str]) -> str:

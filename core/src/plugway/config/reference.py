@@ -5,10 +5,13 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from plugway.config.models import Config
+from plugway.config.document import Config
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{.+\}"}
 _ABOUT = ("title", "description", "default")
+_NAMED_SCHEMAS = frozenset({"properties", "patternProperties", "$defs"})
+_SCHEMA_LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+_SCHEMAS = frozenset({"items", "additionalProperties"})
 _NOT_TEXT = frozenset({"integer", "number", "boolean"})
 
 
@@ -38,14 +41,17 @@ def _with_references(schema: dict[str, Any]) -> dict[str, Any]:
         kept: dict[str, Any] = {key: schema[key] for key in _ABOUT if key in schema}
         rest = {key: value for key, value in schema.items() if key not in kept}
         return {**kept, "anyOf": [rest, _REFERENCE]}
-    return {key: _walk(value) for key, value in schema.items()}
+    return {key: _walk(key, value) for key, value in schema.items()}
 
 
-def _walk(value: Any) -> Any:
-    match value:
-        case dict():
-            return _with_references(cast("dict[str, Any]", value))
-        case list():
-            return [_walk(item) for item in cast("list[object]", value)]
-        case _:
-            return value
+def _walk(keyword: str, value: Any) -> Any:
+    """Visit the schemas under one keyword of a schema; what isn't a schema stays as it is."""
+    if keyword in _NAMED_SCHEMAS:
+        schemas: dict[str, dict[str, Any]] = value
+        return {name: _with_references(schema) for name, schema in schemas.items()}
+    if keyword in _SCHEMA_LISTS:
+        options: list[dict[str, Any]] = value
+        return [_with_references(option) for option in options]
+    if keyword in _SCHEMAS and isinstance(value, dict):
+        return _with_references(cast("dict[str, Any]", value))
+    return value
