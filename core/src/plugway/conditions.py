@@ -13,6 +13,7 @@ from plugway_hookspecs import Operation
 Predicate = Callable[[Operation], bool]
 Matcher = Callable[[str], bool]
 
+_MAGIC = re.compile(r"[*?[]")
 _METHODS = {
     "tools": frozenset({"tools/call"}),
     "prompts": frozenset({"prompts/get"}),
@@ -109,10 +110,21 @@ def _given(condition: Condition) -> dict[str, tuple[str, ...]]:
 
 def _contradicts(patterns: tuple[str, ...]) -> bool:
     wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
-    if not wanted or len(wanted) == len(patterns):
-        return False
-    refused = compile_patterns([p[1:] for p in patterns if p.startswith("!")])
-    return all(refused(pattern) for pattern in wanted)
+    refused = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    return bool(wanted) and all(
+        any(_covers(unwanted, pattern) for unwanted in refused) for pattern in wanted
+    )
+
+
+def _covers(glob: str, other: str) -> bool:
+    """Tell whether a glob certainly matches everything that another one does."""
+    if glob == other or (_is_prefix(glob) and other.startswith(glob[:-1])):
+        return True
+    return not _MAGIC.search(other) and fnmatch.fnmatchcase(other, glob)
+
+
+def _is_prefix(glob: str) -> bool:
+    return _MAGIC.search(glob, 0, len(glob) - 1) is None and glob.endswith("*")
 
 
 def _compile(condition: Condition) -> Predicate:
@@ -127,7 +139,7 @@ def _compile(condition: Condition) -> Predicate:
 
 
 def _check(field: str, patterns: tuple[str, ...]) -> Predicate:
-    matches = compile_patterns(patterns) if patterns else _nothing
+    matches = compile_patterns(patterns)
     excludes_only = bool(patterns) and all(pattern.startswith("!") for pattern in patterns)
     match field:
         case "server_ids":
@@ -164,9 +176,9 @@ def _content_type(matches: Matcher, excludes_only: bool) -> Predicate:
 
 
 def _any_glob(patterns: Sequence[str]) -> Matcher:
-    exact = frozenset(p for p in patterns if not re.search(r"[*?[]", p))
-    prefixes = tuple(p[:-1] for p in patterns if re.fullmatch(r"[^*?[]*\*", p))
-    globs = [p for p in patterns if p not in exact and not re.fullmatch(r"[^*?[]*\*", p)]
+    exact = frozenset(p for p in patterns if not _MAGIC.search(p))
+    prefixes = tuple(p[:-1] for p in patterns if _is_prefix(p))
+    globs = [p for p in patterns if p not in exact and not _is_prefix(p)]
     if not globs:
         if not prefixes:
             return exact.__contains__
@@ -176,10 +188,6 @@ def _any_glob(patterns: Sequence[str]) -> Matcher:
     # fnmatch writes every `*` but the last as an atomic group: there is nothing to backtrack into
     search = re.compile("|".join(map(fnmatch.translate, globs))).match
     return lambda name: name in exact or name.startswith(prefixes) or search(name) is not None
-
-
-def _nothing(_: str) -> bool:
-    return False
 
 
 def _all_of(checks: tuple[Predicate, ...]) -> Predicate:

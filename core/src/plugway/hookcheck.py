@@ -40,10 +40,12 @@ def validate_hooks(plugin: object) -> list[str]:
     marked = implementations(plugin)
     for name, hook in marked.items():
         wrong += _wrong(plugin, name, hook)
-    for hook in _HOOKS.keys() - marked.keys() - set(marked.values()):
-        if callable(inspect.getattr_static(plugin, hook, None)):
-            wrong.append(f"{hook} is not marked with `@hookimpl`: it would never be called")
-    return wrong
+    served = {*marked, *marked.values()}
+    return wrong + [
+        f"{hook} is not marked with `@hookimpl`: it would never be called"
+        for hook in _HOOKS
+        if hook not in served and callable(inspect.getattr_static(plugin, hook, None))
+    ]
 
 
 def _wrong(plugin: object, name: str, hook: str) -> Iterator[str]:
