@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import anyio
+import anyio.to_thread
 
 from plugway.catalog import Catalog, Member
 from plugway.config import Config, ServerConfig
@@ -44,7 +45,7 @@ async def open_gateway(config: Config, *, strict: bool = True) -> AsyncGenerator
     Raises `StartupError` where a plugin that guards, or a server that is required, is missing. With
     `strict` off, problems are in `Gateway.registry.problems` instead.
     """
-    discovery = discover()
+    discovery = await anyio.to_thread.run_sync(discover)  # reads files
     async with (
         open_upstreams(config.servers) as upstreams,
         open_registry(config, discovery, upstreams, strict=strict) as registry,

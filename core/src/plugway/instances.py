@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pluggy
 from pydantic import ValidationError
 
@@ -108,14 +109,14 @@ class PluginHost:
         self.changed()
 
 
-def create(config: Config, index: int, source: KindSource) -> Instance:
+async def create(config: Config, index: int, source: KindSource) -> Instance:
     """Load the kind of `config.plugins[index]` and make an instance of it.
 
     Raises `PluginLoadError` where the package is broken, `ConfigError` where the entry is, and
     `PluginSetupError` where the kind refuses what looked right.
     """
     entry = config.plugins[index]
-    kind = source.load()
+    kind = await anyio.to_thread.run_sync(source.load)  # imports
     if isinstance(kind, ModuleType):
         if entry.config or entry.server:
             message = f"kind {entry.kind!r} is a module and takes no config"

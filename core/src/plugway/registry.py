@@ -199,7 +199,7 @@ async def _add(
     entry = config.plugins[index]
     instance: Instance | None = None
     try:
-        instance = create(config, index, discovery.kind(entry.kind))
+        instance = await create(config, index, discovery.kind(entry.kind))
 
         def changed(instance: Instance = instance) -> None:
             if instance in registry.instances:

@@ -8,6 +8,7 @@ from mcp_types.methods import CACHEABLE_METHODS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from plugway.catalog import Unavailable
+from plugway.jsonvalues import is_object
 from plugway_hookspecs import Deny
 
 META_DENIED = "plugway/denied"
@@ -36,7 +37,7 @@ def is_modern(version: str) -> bool:
 def without_hop_meta(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return params without the `_meta` keys that belong to the client's own connection."""
     meta = params.get("_meta")
-    if not isinstance(meta, Mapping):
+    if not is_object(meta):
         return {key: value for key, value in params.items() if key != "_meta"}
     kept = {key: value for key, value in meta.items() if key not in _HOP_KEYS}
     if kept:
@@ -79,7 +80,7 @@ def _fill_cache_hints(result: dict[str, Any]) -> None:
 def _legacy_tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     """Leave out an output schema that handshake-era clients refuse together with the whole list."""
     schema = tool.get("outputSchema")
-    if schema is None or (isinstance(schema, dict) and schema.get("type") == "object"):
+    if schema is None or (is_object(schema) and schema.get("type") == "object"):
         return tool
     return {key: value for key, value in tool.items() if key != "outputSchema"}
 

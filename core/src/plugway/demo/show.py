@@ -1,0 +1,73 @@
+"""What the demo prints: what runs, each call with its chain, and what to try next."""
+
+from typing import Any
+
+from plugway_hookspecs import Operation
+from rich.console import Console
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from plugway.record import StepRecord, lines
+
+COLOURS = {"pass": "dim", "skip": "dim", "modify": "yellow", "deny": "red", "respond": "cyan"}
+
+NEXT = """\
+plugway init                     write a plugway.yaml, importing the servers you already use
+plugway check                    start every server once and say what is wrong
+plugway call TOOL --explain      see which plugin did what, in microseconds
+plugway serve                    one endpoint for all of them; prints the snippet for your client
+plugway hooks                    what your own plugin can hook into: fifteen lines are enough"""
+
+
+def show_config(console: Console, text: str) -> None:
+    """Print the gateway's configuration."""
+    console.print("The configuration of this gateway:", style="bold")
+    console.print(Syntax(text.strip(), "yaml", theme="ansi_dark", word_wrap=True))
+
+
+def show_call(
+    console: Console,
+    number: int,
+    title: str,
+    call: tuple[str, dict[str, Any]],
+    result: Any,
+    operation: Operation,
+) -> None:
+    """Print one call, the chain it went through, and what the client got."""
+    name, arguments = call
+    heading = Text.assemble((f" {number} ", "reverse bold"), "  ", (title, "bold"))
+    console.print()
+    console.print(heading)
+    shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    era = operation.client.protocol_version
+    console.print(Text(f"    {name}({shown})   client speaks {era}"), style="cyan")
+    console.print(_chain(lines(operation)))
+    error = getattr(result, "is_error", False)
+    text = " ".join(getattr(block, "text", "") for block in result.content)
+    console.print(Text.assemble("    → ", (text, "red" if error else "green")))
+
+
+def _chain(steps: list[StepRecord]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for width in (3, 18, 26, 10, 10):
+        table.add_column(min_width=width)
+    for step in steps:
+        colour = COLOURS.get(step.applied, "red")
+        findings = ", ".join(f"{f.key}: {f.value}" for f in step.findings)
+        table.add_row(
+            "",
+            Text(step.hook, "dim"),
+            step.plugin,
+            Text(step.applied, colour),
+            Text(f"{step.duration_ns / 1000:.0f} µs", "dim"),
+            Text(step.detail or findings, "dim"),
+        )
+    return table
+
+
+def show_next(console: Console) -> None:
+    """Print what to try next."""
+    console.print()
+    console.print(Panel(NEXT, title="try next", title_align="left", border_style="green"))

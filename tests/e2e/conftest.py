@@ -1,0 +1,120 @@
+"""Whole gateways for the end-to-end tests: real servers, real transports, the official client."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from mcp import Client, StdioServerParameters
+from plugway.config import parse
+from plugway.downstream.http import HttpServer, http_app
+from plugway.gateway import Gateway, open_gateway
+
+FEATURES = Path(__file__).parent / "servers" / "features.py"
+
+
+class HttpFeatures:
+    """The features server over HTTP, in a process that a test may kill and start again."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}/mcp"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, str(FEATURES), str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+        raise TimeoutError("the features server did not come up")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def shared_features() -> Iterator[HttpFeatures]:
+    """One HTTP server for all tests that leave it alive."""
+    server = HttpFeatures()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def features() -> Iterator[HttpFeatures]:
+    """An HTTP server of the test's own; not started yet."""
+    server = HttpFeatures()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def stdio_features() -> dict[str, Any]:
+    """The `mcpServers` entry of the features server over stdio."""
+    return {"command": sys.executable, "args": [str(FEATURES)]}
+
+
+Serve = Callable[[dict[str, Any]], AbstractAsyncContextManager[tuple[Gateway, str]]]
+
+
+@pytest.fixture
+def serve_http() -> Serve:
+    """Serve a configuration over HTTP, in this process."""
+
+    @asynccontextmanager
+    async def serve(config: dict[str, Any]) -> AsyncGenerator[tuple[Gateway, str]]:
+        text = json.dumps(config)
+        loaded = await anyio.to_thread.run_sync(lambda: parse(text, file=None, env={}))
+        async with open_gateway(loaded) as gateway, anyio.create_task_group() as tasks:
+            server = HttpServer(http_app(gateway.edge, gateway.config.gateway), "127.0.0.1", 0)
+            tasks.start_soon(server.serve)
+            await server.listening.wait()
+            yield gateway, f"http://127.0.0.1:{server.port}/mcp"
+            server.should_exit = True
+
+    return serve
+
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture
+def connect(serve_http: Serve, tmp_path: Path) -> Connect:
+    """Connect the official client to a gateway, over either transport, in either era."""
+
+    @asynccontextmanager
+    async def connected(
+        config: dict[str, Any], *, front: str, mode: Any, **options: Any
+    ) -> AsyncGenerator[Client]:
+        if front == "http":
+            async with (
+                serve_http(config) as (_, url),
+                Client(url, mode=mode, cache=None, **options) as client,
+            ):
+                yield client
+            return
+        path = tmp_path / "plugway.yaml"
+        path.write_text(json.dumps(config))
+        arguments = ["-m", "plugway", "-c", str(path), "serve", "--stdio"]
+        server = StdioServerParameters(command=sys.executable, args=arguments)
+        async with Client(server, mode=mode, cache=None, **options) as client:
+            yield client
+
+    return connected

@@ -1,0 +1,85 @@
+"""An MCP server on the official SDK with one of everything: `features.py [PORT]`, else stdio."""
+
+import sys
+
+import anyio
+import uvicorn
+from mcp.server.mcpserver import Context, MCPServer
+from mcp_types import Completion
+
+server = MCPServer("features", instructions="One of everything.")
+seen = {"cancelled": 0, "started": 0}
+
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@server.tool(structured_output=False)
+def echo(text: str) -> str:
+    """Return the text."""
+    return text
+
+
+@server.tool()
+async def count(up_to: int, context: Context) -> str:
+    """Count, and report progress."""
+    for number in range(1, up_to + 1):
+        await context.report_progress(number, up_to, f"at {number}")
+    return "done"
+
+
+@server.tool(structured_output=False)
+async def wait_for_ever() -> str:
+    """Wait until the caller gives up."""
+    seen["started"] += 1
+    try:
+        await anyio.sleep_forever()
+    finally:
+        seen["cancelled"] += 1
+
+
+@server.tool()
+def calls_seen() -> dict[str, int]:
+    """Return how many waiting calls were started and cancelled."""
+    return seen
+
+
+@server.tool(structured_output=False)
+def fail() -> str:
+    """Raise an error."""
+    raise ValueError("the tool's own words")
+
+
+@server.prompt()
+def greet(name: str) -> str:
+    """Greet somebody."""
+    return f"Say hello to {name}."
+
+
+@server.resource("memo://today", mime_type="text/plain")
+def today() -> str:
+    """Return today's memo."""
+    return "nothing to do"
+
+
+@server.resource("memo://by-name/{name}")
+def by_name(name: str) -> str:
+    """Return a memo by name."""
+    return f"memo of {name}"
+
+
+@server.completion()
+async def complete(ref: object, argument: object, context: object) -> Completion:
+    """Complete any argument."""
+    return Completion(values=["alpha", "beta"], has_more=False)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        app = server.streamable_http_app()
+        uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+    else:
+        server.run("stdio")
