@@ -32,8 +32,8 @@ class Raw:
     async def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": META}}
         headers = {"Mcp-Method": method}
-        if "name" in params:
-            headers["Mcp-Name"] = str(params["name"])
+        if isinstance(name := params.get("name", params.get("uri")), str):
+            headers["Mcp-Name"] = name
         response = await self.send(json.dumps(message).encode(), **headers)
         answer: dict[str, Any] = response.json()
         return answer

@@ -5,6 +5,7 @@ import sys
 import anyio
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import Completion
 
 server = MCPServer("features", instructions="One of everything.")
@@ -50,7 +51,7 @@ def calls_seen() -> dict[str, int]:
 @server.tool(structured_output=False)
 def fail() -> str:
     """Raise an error."""
-    raise ValueError("the tool's own words")
+    raise ToolError("the tool's own words")
 
 
 @server.prompt()
