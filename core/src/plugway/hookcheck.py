@@ -12,11 +12,13 @@ import pluggy
 from plugway_hookspecs import PROJECT, Specs
 
 _READER = pluggy.PluginManager(PROJECT)
-_HOOKS = {
+HOOKS = {
     name: tuple(inspect.signature(getattr(Specs, name)).parameters)[1:]
     for name in vars(Specs)
     if _READER.parse_hookspec_opts(Specs, name) is not None
 }
+"""The names of all hooks with the names of their arguments."""
+
 _NAMED = {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}
 
 
@@ -43,20 +45,20 @@ def validate_hooks(plugin: object) -> list[str]:
     served = {*marked, *marked.values()}
     return wrong + [
         f"{hook} is not marked with `@hookimpl`: it would never be called"
-        for hook in _HOOKS
+        for hook in HOOKS
         if hook not in served and callable(inspect.getattr_static(plugin, hook, None))
     ]
 
 
 def _wrong(plugin: object, name: str, hook: str) -> Iterator[str]:
-    if hook not in _HOOKS:
-        close = difflib.get_close_matches(hook, _HOOKS, n=1)
+    if hook not in HOOKS:
+        close = difflib.get_close_matches(hook, HOOKS, n=1)
         yield f"there is no hook {hook!r}" + (f"; did you mean {close[0]!r}?" if close else "")
         return
     options = _READER.parse_hookimpl_opts(plugin, name)
     if options and (options.get("wrapper") or options.get("hookwrapper")):
         yield f"{name} is a wrapper: hooks here are called one after the other, never nested"
-    known = _HOOKS[hook]
+    known = HOOKS[hook]
     for parameter in _parameters(plugin, name):
         if parameter.kind not in _NAMED:
             yield f"{name}: {str(parameter)!r} would never be passed: name arguments in order"

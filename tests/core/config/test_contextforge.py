@@ -9,7 +9,6 @@ from plugway.errors import ConfigError
 from plugway_hookspecs import Mode, OnError
 
 FILE = Path("plugins/config.yaml")
-GUARDS = ("and the plugin guards: replace it, or set `mode: disabled`",)
 
 
 def read(text: str, **env: str) -> Config:
@@ -44,7 +43,7 @@ plugins:
     mode: "disabled"
   - name: "OPAPluginFilter"
     kind: "external"
-    hooks: ["tool_pre_invoke"]
+    hooks: ["tool_pre_invoke", "agent_pre_invoke"]
     mode: "concurrent"
     on_error: ignore
     priority: 10
@@ -67,13 +66,14 @@ def test_a_shipped_configuration_is_read_unmodified() -> None:
     assert (pii.name, pii.kind, pii.priority) == ("PIIFilterPlugin", "pii_filter", 50)
     assert (pii.mode, pii.config) == (Mode.ENFORCE, {"detect_ssn": True})
     assert (opa.kind, opa.server, opa.mode) == ("external", "OPAPluginFilter", Mode.VALIDATE)
-    assert (opa.on_error, opa.config) == (OnError.IGNORE, {"plugin": "OPAPluginFilter"})
+    assert opa.on_error is OnError.IGNORE
+    assert opa.config == {"plugin": "OPAPluginFilter", "hooks": ["tool_pre_invoke"]}
     server = config.servers["OPAPluginFilter"]
     assert (server.url, server.expose) == ("http://opa:8000/mcp", False)
     assert config.notes == (
-        "the plugin 'PIIFilterPlugin': `hooks` is ignored: the plugin's own hooks count",
+        "the plugin 'PIIFilterPlugin': `hooks` is ignored: all of its hooks run",
         "the plugin 'VirusTotalURLCheckerPlugin' is disabled, left out",
-        "the plugin 'OPAPluginFilter': `hooks` is ignored: the plugin's own hooks count",
+        "the plugin 'OPAPluginFilter': there is no hook agent_pre_invoke here",
         "`plugin_dirs` is ignored: plugins come from installed packages",
         (
             "`plugin_settings` is ignored: timeouts are per plugin, and a broken plugin is always "
@@ -151,6 +151,7 @@ def test_plugins_on_the_same_server_share_it() -> None:
         ("null, grpc: {target: x}", "grpc is not spoken"),
         ("null, unix_socket: {path: x}", "unix_socket is not spoken"),
         ("null", "an external plugin needs `mcp`"),
+        ("{proto: STDIO, script: x}, hooks: [http_pre_request]", "none of its hooks exists here"),
     ],
 )
 def test_a_guard_that_cannot_be_reached_is_an_error(mcp: str, cause: str) -> None:
@@ -213,6 +214,12 @@ def test_templates_are_references_and_dollars_are_dollars(template: str, value: 
     assert config.plugins[0].config == {"key": value}
 
 
+def test_a_reference_of_ours_is_text_in_their_files_and_that_is_noted() -> None:
+    config = read("plugins: [{name: n, kind: x.PIIFilterPlugin, config: {a: '${V}'}}]", V="v")
+    assert config.plugins[0].config == {"a": "${V}"}
+    assert config.notes == ("plugins[0].config.a: `${` stays as it is; {{ env.NAME }} is replaced",)
+
+
 def test_a_missing_variable_is_an_error_here_too() -> None:
     (line,) = refusal("plugins:\n- {name: n, kind: x.PIIFilterPlugin, config: {a: '{{ env.X }}'}}")
     assert line.endswith("plugins[0].config.a: the environment variable X is not set")
@@ -243,6 +250,11 @@ def test_everything_wrong_is_reported_at_once_where_the_file_has_it() -> None:
         ["plugins/config.yaml:6", "plugins[4].mcp.url"],
         ["plugins/config.yaml:7", "plugins[5].prioriti"],
     ]
+
+
+def test_an_unknown_key_alone_does_not_make_a_file_theirs() -> None:
+    (line,) = refusal("plugins: [{name: n, kind: k, description: d}]")
+    assert "plugins[0].description: unknown key" in line
 
 
 def test_our_own_files_may_have_double_braces() -> None:

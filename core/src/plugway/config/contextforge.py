@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 
 from plugway.config.tree import Node, Reading, Scalar, render
+from plugway.hookcheck import HOOKS
 
 EQUIVALENTS: Mapping[str, str] = {
     "DenyListPlugin": "deny_list",
@@ -23,12 +24,11 @@ _TOP = {
 }
 _DESCRIPTIVE = frozenset({"description", "author", "namespace", "version", "tags"})
 _IGNORED = {
-    "hooks": "the plugin's own hooks count",
     "applied_to": "use `when`",
     "max_content_size": "`gateway.max_payload_bytes` is the limit",
 }
 _OTHER_WIRES = ("grpc", "unix_socket")
-_MARKS = frozenset({"conditions", "mcp", *_DESCRIPTIVE, *_IGNORED, *_OTHER_WIRES})
+_MARKS = frozenset({"hooks", "conditions", "mcp", "applied_to", *_OTHER_WIRES})
 _KINDS_ELSEWHERE = frozenset({"isolated_venv", "native", "builtin", "wasm", "PDP"})
 _GUARDING = frozenset({None, "enforce", "enforce_ignore_error", "sequential", "concurrent"})
 
@@ -79,7 +79,7 @@ class _Translation:
             if plugin.entries:
                 self.notes.append(f"the plugin {name!r} is disabled, left out")
             return None if plugin.entries else plugin
-        handled = {"kind", "conditions", "mcp", "capabilities", *_OTHER_WIRES}
+        handled = {"kind", "hooks", "conditions", "mcp", "capabilities", *_OTHER_WIRES}
         entries = {
             key: node
             for key, node in plugin.value.items()
@@ -104,6 +104,8 @@ class _Translation:
             return self._external(plugin, kind, name)
         last = text.rpartition(".")[2]
         if last in EQUIVALENTS and last != text:
+            if not _unset(plugin.entries.get("hooks", Node(None, 0))):
+                self.notes.append(f"the plugin {name!r}: `hooks` is ignored: all of its hooks run")
             return {"kind": _like(kind, EQUIVALENTS[last])}
         if "." in text or text in _KINDS_ELSEWHERE:
             self._unloadable(plugin, kind, name, f"the kind {text!r} has no equivalent here")
@@ -118,6 +120,9 @@ class _Translation:
             self._unloadable(plugin, kind, name, cause)
             return {}
         server, problem = _server(mcp)
+        hooks = self._hooks(plugin, name)
+        if not problem and hooks is not None and not hooks.items:
+            problem = "none of its hooks exists here"
         if problem:
             self._unloadable(plugin, mcp, name, problem)
             return {}
@@ -127,11 +132,23 @@ class _Translation:
                 "it runs"
             )
         remote = {"plugin": plugin.entries.get("name", kind)}
+        if hooks is not None:
+            remote["hooks"] = hooks
         return {
             "kind": kind,
             "server": _like(mcp, self._register(name, server)),
             "config": Node(remote, mcp.line, mcp.path),
         }
+
+    def _hooks(self, plugin: Node, name: str) -> Node | None:
+        """Return those of the hooks that exist here; None where they are not given."""
+        given = plugin.get("hooks")
+        if given is None or _unset(given):
+            return None
+        known = [item for item in given.items if item.text in HOOKS]
+        if unknown := [str(item.text) for item in given.items if item.text not in HOOKS]:
+            self.notes.append(f"the plugin {name!r}: there is no hook {', '.join(unknown)} here")
+        return Node(known, given.line, given.path)
 
     def _register(self, name: str, server: Node) -> str:
         """Add a server and return its name; plugins on the same one share it."""

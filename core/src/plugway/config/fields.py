@@ -5,7 +5,7 @@ import re
 from typing import Annotated, Any, LiteralString
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from plugway_hookspecs import Mode
@@ -27,6 +27,18 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 def problem(code: LiteralString, message: LiteralString, **context: Any) -> PydanticCustomError:
     """Return an error that our own validators raise; the message may not contain the input."""
     return PydanticCustomError(f"plugway_{code}", message, context)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise problem("whole", "expected a whole number")
+    return value
+
+
+def _label(value: str) -> str:
+    if not value.isprintable() or value != value.strip():
+        raise problem("label", "a name has no line breaks, and no blanks at its ends")
+    return value
 
 
 def _duration(value: Any) -> float:
@@ -100,6 +112,12 @@ Size = Annotated[
     ),
 ]
 """Bytes; written as a number or as 512KiB, 4MiB."""
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""An integer; pydantic would take `true` for 1."""
+
+Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_label)]
+"""A name that people read, in one line."""
 
 Name = Annotated[str, AfterValidator(_name)]
 Prefix = Annotated[str, AfterValidator(_prefix)]

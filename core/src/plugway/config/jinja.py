@@ -7,7 +7,7 @@ that nobody types.
 
 import re
 
-from plugway.config.tree import Node, Reading
+from plugway.config.tree import Node, Reading, render
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _NAME = r"(?:\.(?P<attribute>\w+)|\[\s*['\"](?P<item>\w+)['\"]\s*\])"
@@ -47,6 +47,9 @@ def _unmark(node: Node, reading: Reading) -> Node:
     elif isinstance(value, str):
         if "{{" in value or "{%" in value:
             reading.error("of templates, only {{ env.NAME }} and {{ env['NAME'] }} are read", node)
+        if "${" in value:
+            place = render(node.path)
+            reading.notes.append(f"{place}: `${{` stays as it is; {{{{ env.NAME }}}} is replaced")
         value = "".join(
             f"${{{part[1:-1]}}}" if part.startswith(_OPEN) else part.replace("$", "$$")
             for part in _MARKED.split(value)

@@ -17,10 +17,12 @@ from plugway.conditions import Condition
 from plugway.config.fields import (
     Duration,
     Headers,
+    Label,
     PluginMode,
     Prefix,
     Size,
     Url,
+    Whole,
     problem,
 )
 from plugway_hookspecs import Mode, OnError
@@ -76,7 +78,7 @@ class ServerConfig(Model):
     """How long the gateway waits for the server when a client lists tools, prompts or resources."""
     required: bool = False
     """Whether the gateway refuses to start without this server."""
-    max_concurrency: int = Field(default=64, gt=0)
+    max_concurrency: Whole = Field(default=64, gt=0)
     """How many requests may be under way at the same time; more of them wait."""
 
     @property
@@ -103,11 +105,11 @@ class ServerConfig(Model):
 class PluginEntry(Model):
     """One instance of a plugin kind, at its place in the chain."""
 
-    name: str = Field(min_length=1, max_length=64)
+    name: Label
     """The instance's name, in records, logs and errors; each name only once."""
     kind: str = Field(min_length=1)
     """The plugin kind, as `plugway plugins` lists them."""
-    priority: int = 100
+    priority: Whole = 100
     """Where it stands: lower first; equal ones in the order of the file."""
     mode: PluginMode | None = None
     """What it may do; `enforce` where it is not given."""
@@ -159,13 +161,13 @@ class PluginEntry(Model):
 class GatewayConfig(Model):
     """The gateway itself, as clients meet it."""
 
-    name: str = Field(default="plugway", min_length=1)
+    name: Label = "plugway"
     """The name it gives itself towards clients."""
     instructions: str | None = None
     """What it tells the model about itself; by default nothing but what its servers say."""
     host: str = Field(default="127.0.0.1", min_length=1)
     """The address to listen on."""
-    port: int = Field(default=8080, ge=0, le=65535)
+    port: Whole = Field(default=8080, ge=0, le=65535)
     """The port to listen on; 0 for any that is free."""
     path: str = Field(default="/mcp", pattern=r"^/[^\s?#]*$")
     """The path of the MCP endpoint."""
@@ -179,11 +181,11 @@ class GatewayConfig(Model):
     """How long one request of a client may take, plugins and server together."""
     max_payload_bytes: Size = Field(default=ByteSize(4 * 1024 * 1024), gt=0)
     """The largest message that is let through, in either direction."""
-    max_depth: int = Field(default=64, gt=0, le=128)
+    max_depth: Whole = Field(default=64, gt=0, le=128)
     """How deep the JSON of a message may be nested."""
     deny_as: Literal["result", "error"] = "result"
     """How a denied tool call reaches the client: a result that the model reads, or an error."""
-    background_queue: int = Field(default=1000, gt=0)
+    background_queue: Whole = Field(default=1000, gt=0)
     """How many calls may wait for `background` plugins; what is over is dropped, and counted."""
-    threads: int = Field(default=8, gt=0)
+    threads: Whole = Field(default=8, gt=0)
     """How many `threaded` plugins may run at the same time."""

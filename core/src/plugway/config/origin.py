@@ -1,7 +1,7 @@
 """Where a configuration came from, so that everything said about it has file, line and path."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from pydantic import BaseModel, ValidationError
@@ -21,7 +21,7 @@ class Origin:
     """
 
     file: FilePath | None = None
-    root: Node | None = None
+    root: Node | None = field(default=None, repr=False)
     replaced: frozenset[Path] = frozenset()
     notes: tuple[str, ...] = ()
 

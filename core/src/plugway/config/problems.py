@@ -129,7 +129,7 @@ def _unknown_key(problem: Problem) -> str:
 
 
 def _listed(known: list[str]) -> str:
-    return f"; known are {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
+    return f"; known are {', '.join(sorted(known))}" if 0 < len(known) <= 20 else ""
 
 
 def _keys(model: type[BaseModel], place: Iterable[str | int]) -> list[str]:
