@@ -1,0 +1,77 @@
+"""Replace what was found, until nothing is found any more."""
+
+import hashlib
+import hmac
+import secrets
+from collections import Counter
+from collections.abc import Mapping
+
+from plugway_builtin_plugins.pii_filter.folding import fold
+from plugway_builtin_plugins.pii_filter.scanner import Hit, Scanner
+from plugway_builtin_plugins.pii_filter.settings import Strategy
+
+_ROUNDS = 5
+_HASH_DIGITS = 12
+_NOTHING: Counter[str] = Counter()
+_SEPARATED = frozenset({"credit_card", "iban", "phone", "ssn"})
+
+
+class Masker:
+    """Masks texts by the strategies of their types."""
+
+    def __init__(
+        self, scanner: Scanner, strategies: Mapping[str, Strategy], key: bytes | None = None
+    ) -> None:
+        """`key` is what `hash` is keyed with; without one, a random one."""
+        self.scanner = scanner
+        self._strategies = strategies
+        self._key = key or secrets.token_bytes(32)
+
+    def mask(self, text: str, key: str = "") -> tuple[str, Counter[str]]:
+        """Return `text` masked, and how many findings of which types were in it.
+
+        Masking can make new findings of what was apart before; it goes on until there are none.
+        """
+        counts, label = _NOTHING, ""
+        for _ in range(_ROUNDS):
+            hits = self.scanner.find(text, key)
+            if not hits:
+                return text, counts
+            masked = self._replace(text, hits)
+            if masked != text or not counts:
+                counts = counts + Counter(hit.detector.name for hit in hits)
+            if masked == text:
+                return text, counts
+            text, label = masked, hits[-1].detector.label
+        return label, counts
+
+    def blocks(self, counts: Counter[str]) -> bool:
+        """Tell whether a type among those found must not pass at all."""
+        return any(self._strategies[name] == "block" for name in counts)
+
+    def replacement(self, found: str, hit: Hit) -> str:
+        """Return what takes the place of a finding."""
+        strategy, detector = self._strategies[hit.detector.name], hit.detector
+        if strategy == "remove":
+            return ""
+        if strategy == "hash":
+            return f"{detector.label[:-1]}:{self._digest(detector.name, found)}]"
+        if strategy == "partial" and not hit.clipped:
+            return detector.hint(fold(found))
+        return detector.label
+
+    def _replace(self, text: str, hits: list[Hit]) -> str:
+        pieces: list[str] = []
+        last = 0
+        for hit in hits:
+            pieces += text[last : hit.start], self.replacement(text[hit.start : hit.end], hit)
+            last = hit.end
+        return "".join([*pieces, text[last:]])
+
+    def _digest(self, name: str, found: str) -> str:
+        """Return the same digits for the same datum, however it is written."""
+        canonical = fold(found).casefold()
+        if name in _SEPARATED:
+            canonical = "".join(filter(str.isalnum, canonical))
+        message = f"{name}\0{canonical}".encode(errors="replace")
+        return hmac.new(self._key, message, hashlib.sha256).hexdigest()[:_HASH_DIGITS]

@@ -1,0 +1,194 @@
+"""Visit every scalar and every key of a payload, each with its place, and rewrite what changes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from plugway_builtin_plugins.blobs import decode_blob, encode_blob
+from plugway_builtin_plugins.shapes import PAYLOADS, TEXT, Kind, Shape
+from plugway_hookspecs import Payload
+
+Path: TypeAlias = tuple[str | int, ...]
+P = TypeVar("P", bound=Payload)
+
+
+class Leaf(NamedTuple):
+    """A scalar or a key in a payload."""
+
+    value: Any
+    """A string, a number or a boolean."""
+    kind: Kind
+    path: Path
+    """Keys and indexes from the top of the MCP message; of a key, the path of its object."""
+    key: str = ""
+    """The key that a scalar is found under, through lists; empty at the top."""
+    is_key: bool = False
+
+
+Visitor: TypeAlias = Callable[[Leaf], Any]
+"""Returns what takes a leaf's place: the very same value where nothing changes."""
+
+
+def rewrite_payload(payload: P, visit: Visitor, *, skip: str = "") -> P:
+    """Return the payload with every leaf replaced by what `visit` says, or the very same payload.
+
+    `skip` names an attribute to leave out.
+    """
+    changes: dict[str, Any] = {}
+    for attribute, shape in PAYLOADS[type(payload)].items():
+        if attribute != skip:
+            value = getattr(payload, attribute)
+            replaced = rewrite(value, shape, visit, root(payload, attribute))
+            if replaced is not value:
+                changes[attribute] = replaced
+    return payload.replace(**changes) if changes else payload
+
+
+def root(payload: Payload, attribute: str) -> Path:
+    """Return the path that a payload's attribute has in the MCP message."""
+    return () if attribute == "extra" else (payload.WIRE.get(attribute, attribute),)
+
+
+def rewrite(
+    value: Any, shape: Shape, visit: Visitor, path: Path = (), key: str | None = None
+) -> Any:
+    """Return `value` with its leaves replaced by what `visit` says, or the very same object."""
+    if key is None:
+        key = next((str(part) for part in reversed(path) if isinstance(part, str)), "")
+    kind: type[Any] = value.__class__
+    if issubclass(kind, dict):
+        return _rewrite_object(value, shape, visit, path)
+    if issubclass(kind, list):
+        return _rewrite_list(value, shape, visit, path, key)
+    if value is None or shape.kind is Kind.OPAQUE:
+        return value
+    return visit(Leaf(value, shape.kind, path, key))
+
+
+def _rewrite_list(
+    items: list[Any], shape: Shape, visit: Visitor, path: Path, key: str
+) -> list[Any]:
+    changed = False
+    replaced: list[Any] = []
+    for index, item in enumerate(items):
+        new = rewrite(item, shape, visit, (*path, index), key)
+        changed = changed or new is not item
+        replaced.append(new)
+    return replaced if changed else items
+
+
+def _rewrite_object(
+    value: dict[str, Any], shape: Shape, visit: Visitor, path: Path
+) -> dict[str, Any]:
+    if shape.kind is Kind.OPAQUE:
+        return value
+    shape = variant(shape, value)
+    changed = False
+    replaced: dict[str, Any] = {}
+    for key, item in value.items():
+        inner = shape.fields.get(key)
+        new_key = key
+        if inner is None:
+            inner = shape.rest or shape
+            if shape.keys is not Kind.OPAQUE:
+                new_key = visit(Leaf(key, shape.keys, path, is_key=True))
+                if new_key is not key:
+                    new_key = _free(new_key, replaced, value)
+        if inner.kind is Kind.BLOB:
+            new = _rewrite_blob(item, value, visit, (*path, new_key))
+        else:
+            new = rewrite(item, inner, visit, (*path, new_key), key)
+        changed = changed or new is not item or new_key is not key
+        replaced[new_key] = new
+    return replaced if changed else value
+
+
+def _free(key: str, taken: Mapping[str, Any], original: Mapping[str, Any]) -> str:
+    """Return a rewritten key, numbered if another one came out the same, or was there before."""
+    free, number = key, 1
+    while free in taken or free in original:
+        number += 1
+        free = f"{key}#{number}"
+    return free
+
+
+def _rewrite_blob(blob: Any, owner: Mapping[str, Any], visit: Visitor, path: Path) -> Any:
+    if not isinstance(blob, str):
+        return rewrite(blob, TEXT, visit, path, "blob")
+    text, encoded = decode_blob(blob, owner.get("mimeType"))
+    if text is None:
+        return blob
+    new = visit(Leaf(text, Kind.TEXT, path, "blob"))
+    if new is text:
+        return blob
+    return encode_blob(new) if encoded else new
+
+
+def variant(shape: Shape, value: Mapping[str, Any]) -> Shape:
+    """Return the shape for an object whose `type` makes it a special one."""
+    if shape.variants:
+        tag = value.get("type")
+        return shape.variants.get(tag, shape) if isinstance(tag, str) else shape
+    return shape
+
+
+class Texts(NamedTuple):
+    """What there is to read in a payload, in no special order."""
+
+    values: list[str]
+    """Texts, references and, as text, numbers; keys too."""
+    keys: set[str]
+    """Keys that scalars may be found under."""
+
+
+def read_texts(payload: Payload) -> Texts:
+    """Return all that a visitor of the payload would see, without saying where."""
+    found = Texts([], set())
+    for attribute, shape in PAYLOADS[type(payload)].items():
+        _read(getattr(payload, attribute), shape, found)
+    return found
+
+
+def _read(value: Any, shape: Shape, found: Texts) -> None:
+    kind: type[Any] = value.__class__
+    if shape.kind is Kind.OPAQUE or value is None:
+        return
+    if kind is str:
+        found.values.append(value)
+    elif issubclass(kind, dict):
+        _read_object(value, shape, found)
+    elif issubclass(kind, list):
+        for item in value:
+            _read(item, shape, found)
+    elif kind is not bool:
+        found.values.append(number_text(value))
+
+
+def _read_object(value: dict[str, Any], shape: Shape, found: Texts) -> None:
+    shape = variant(shape, value)
+    fields, rest = shape.fields, shape.rest or shape
+    for key, item in value.items():
+        inner = fields.get(key)
+        if inner is None:
+            inner = rest
+            if shape.keys is not Kind.OPAQUE:
+                found.keys.add(key)
+                found.values.append(key)
+        if inner.kind is Kind.BLOB and isinstance(item, str):
+            text, _ = decode_blob(item, value.get("mimeType"))
+            if text is not None:
+                found.values.append(text)
+        else:
+            _read(item, inner, found)
+
+
+def number_text(value: float) -> str:
+    """Return a number as people write it: integers, also those in floats, as bare digits."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def show(path: Path) -> str:
+    """Return a path as text, such as `content[0].text`."""
+    shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return shown.removeprefix(".")
