@@ -59,9 +59,9 @@ def cases() -> list[tuple[str, list[Any], Policy, bool]]:
     never = compile_conditions([Condition(tools=("other__*",))])
     rows: list[tuple[str, list[Any], Policy, bool]] = []
     for count in (0, 1, 10, 50):
-        rows.append((f"{count} no-op", [NoOp() for _ in range(count)], Policy(), False))
+        rows += [(f"{count} no-op", [NoOp() for _ in range(count)], Policy(), False)]
     for count in (1, 10, 50):
-        rows.append((f"{count} modifying", [Modify() for _ in range(count)], Policy(), False))
+        rows += [(f"{count} modifying", [Modify() for _ in range(count)], Policy(), False)]
     rows.append(("10 skipped", [NoOp() for _ in range(10)], Policy(when=never), False))
     rows.append(("10 no-op, recorded", [NoOp() for _ in range(10)], Policy(), True))
     rows.append(("10 with timeouts", [NoOp() for _ in range(10)], Policy(timeout=5), False))

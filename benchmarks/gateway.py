@@ -34,7 +34,9 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def process(command: list[str], env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    command: list[str], env: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     child = subprocess.Popen(command, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL)
     try:
         yield child
@@ -121,7 +123,8 @@ async def measure(
 
 def describe_machine() -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("mcp", "uvicorn", "pluggy"))
-    return f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}, {versions}"
+    python = f"CPython {platform.python_version()}"
+    return f"{platform.machine()}, {os.cpu_count()} cores, {python}, {versions}"
 
 
 if __name__ == "__main__":

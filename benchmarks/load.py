@@ -18,9 +18,9 @@ class Connection:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def post(self, path: str, host: str, headers: dict[str, str], body: bytes) -> tuple[
-        int, dict[str, str], bytes
-    ]:
+    async def post(
+        self, path: str, host: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
         lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self.writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
@@ -123,9 +123,7 @@ class Figures:
     failed: int
 
 
-async def run_load(
-    url: str, era: str, tool: str, *, workers: int, seconds: float
-) -> Figures:
+async def run_load(url: str, era: str, tool: str, *, workers: int, seconds: float) -> Figures:
     """Call `tool` from `workers` connections for `seconds`."""
     client = Client(url, era)
     first = await client.connect()

@@ -21,9 +21,7 @@ def plugin_path(folder: Path, here: Path) -> dict[str, str]:
     return {"PYTHONPATH": f"{folder}:{here}"}
 
 
-def write(
-    folder: Path, name: str, upstream: int, port: int, plugins: list[dict[str, Any]]
-) -> Path:
+def write(folder: Path, name: str, upstream: int, port: int, plugins: list[dict[str, Any]]) -> Path:
     """Write one gateway's configuration (JSON is YAML) and return its path."""
     path = folder / f"{name.replace(' ', '-')}.yaml"
     config = {

@@ -1,5 +1,6 @@
-"""Write docs/configuration.md from the configuration's own models: `python tools/configuration_reference.py`."""
+"""Write docs/configuration.md from the configuration's own models; run it without arguments."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def render() -> str:
 
 def _row(key: str, value: dict[str, Any]) -> str:
     default = value.get("default")
-    shown = "" if default in (None, [], {}) else f"`{default}`"
+    shown = "" if default in (None, [], {}) else f"`{json.dumps(default).strip(chr(34))}`"
     meaning = " ".join(value.get("description", "").split()).replace("|", "\\|")
     return f"| `{key}` | {shown} | {meaning} |"
 

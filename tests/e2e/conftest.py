@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 import pytest
 from mcp import Client, StdioServerParameters
+
 from plugway.config import parse
 from plugway.downstream.http import HttpServer, http_app
 from plugway.gateway import Gateway, open_gateway
