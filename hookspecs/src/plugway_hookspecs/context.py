@@ -4,7 +4,7 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from plugway_hookspecs.frozen import EMPTY
+from plugway_hookspecs.frozen import EMPTY, FrozenDict, freeze
 from plugway_hookspecs.payloads import Payload
 
 READ_HEADERS = "read_headers"
@@ -20,6 +20,9 @@ class Principal:
     groups: tuple[str, ...] = ()
     claims: Mapping[str, Any] = EMPTY
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "claims", freeze(self.claims))
+
 
 ANONYMOUS = Principal()
 
@@ -34,6 +37,9 @@ class Client:
     transport: str = ""
     """`stdio` or `http`; empty where no client is behind the request."""
     capabilities: Mapping[str, Any] = EMPTY
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "capabilities", freeze(self.capabilities))
 
 
 NO_CLIENT = Client()
@@ -146,14 +152,20 @@ class Context:
     @property
     def trace(self) -> Mapping[str, str]:
         """W3C trace context of the request (`traceparent`, `tracestate`, `baggage`)."""
-        return self._operation.trace
+        operation = self._operation
+        if type(operation.trace) is not FrozenDict:
+            operation.trace = FrozenDict(operation.trace)
+        return operation.trace
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The client's HTTP headers in lower case; empty without capability `read_headers`."""
-        if READ_HEADERS in self._scope.capabilities:
-            return self._operation.headers
-        return EMPTY
+        if READ_HEADERS not in self._scope.capabilities:
+            return EMPTY
+        operation = self._operation
+        if type(operation.headers) is not FrozenDict:
+            operation.headers = FrozenDict(operation.headers)
+        return operation.headers
 
     @property
     def state(self) -> MutableMapping[str, Any]:

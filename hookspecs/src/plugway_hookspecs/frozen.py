@@ -5,7 +5,8 @@ pydantic treat them as such. Only the methods that change them raise.
 """
 
 import math
-from typing import Any, Never
+from collections.abc import Iterable, Mapping
+from typing import Any, Never, Self, final
 
 from plugway_hookspecs.errors import NotJsonError
 
@@ -22,10 +23,20 @@ def _refuse(*_: object, **__: object) -> Never:
     raise TypeError(_HINT)
 
 
+@final
 class FrozenDict(dict[str, Any]):
-    """A JSON object that can't be changed in place."""
+    """A JSON object that can't be changed in place; what it is made of is frozen with it."""
 
     __slots__ = ()
+
+    def __new__(cls, items: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> Self:
+        """Freeze `items`; raises `NotJsonError` as `freeze` does."""
+        frozen: Self = freeze(dict(items))
+        return frozen
+
+    def __init__(self, items: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+        """Do nothing: `dict.__init__` would let anybody add items later."""
+
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
 
@@ -42,10 +53,20 @@ class FrozenDict(dict[str, Any]):
         return FrozenDict, (dict(self),)
 
 
+@final
 class FrozenList(list[Any]):
-    """A JSON array that can't be changed in place."""
+    """A JSON array that can't be changed in place; what it is made of is frozen with it."""
 
     __slots__ = ()
+
+    def __new__(cls, items: Iterable[Any] = ()) -> Self:
+        """Freeze `items`; raises `NotJsonError` as `freeze` does."""
+        frozen: Self = freeze(list(items))
+        return frozen
+
+    def __init__(self, items: Iterable[Any] = ()) -> None:
+        """Do nothing: `list.__init__` would let anybody replace the items later."""
+
     __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
     append = clear = extend = insert = pop = remove = _refuse
     reverse = sort = _refuse
@@ -63,7 +84,8 @@ class FrozenList(list[Any]):
         return FrozenList, (list(self),)
 
 
-EMPTY = FrozenDict()
+_new_dict, _fill_dict = dict.__new__, dict[str, Any].update
+_new_list, _fill_list = list.__new__, list[Any].extend
 
 
 def freeze(value: Any) -> Any:
@@ -75,29 +97,21 @@ def freeze(value: Any) -> Any:
     try:
         return _freeze(value, 0)
     except NotJsonError as error:
-        raise NotJsonError(str(error.args[0]).removesuffix(" at the top"), _locate(value)) from None
+        path = "".join(_locate(value, 0) or ()).removeprefix(".")
+        raise NotJsonError(str(error.args[0]).removesuffix(" at the top"), path) from None
 
 
 def _freeze(value: Any, depth: int) -> Any:
     kind: type[Any] = value.__class__
     if kind in _SCALARS or kind is FrozenDict or kind is FrozenList:
         return value
-    if depth >= MAX_DEPTH:
+    if depth >= MAX_DEPTH and issubclass(kind, dict | list | tuple):
         raise NotJsonError(f"more than {MAX_DEPTH} levels of nesting", "")
     if issubclass(kind, dict):
         return _freeze_dict(value, depth + 1)
     if issubclass(kind, list | tuple):
-        scalars = _SCALARS
-        return FrozenList([v if type(v) in scalars else _freeze(v, depth + 1) for v in value])
-    if issubclass(kind, float):
-        if math.isfinite(value):
-            return value
-        raise NotJsonError(f"{value} is not a JSON number", "")
-    if issubclass(kind, str):  # StrEnum and the like
-        return str(value)
-    if issubclass(kind, int):
-        return int(value)
-    raise NotJsonError(f"a value of type {kind.__name__}", "")
+        return _freeze_list(value, depth + 1)
+    return _plain(value, kind)
 
 
 def _freeze_dict(value: dict[Any, Any], depth: int) -> FrozenDict:
@@ -105,23 +119,59 @@ def _freeze_dict(value: dict[Any, Any], depth: int) -> FrozenDict:
     for key in value:
         if type(key) is not str:
             raise NotJsonError(f"a key of type {type(key).__name__}", "")
-    return FrozenDict({k: v if type(v) in scalars else _freeze(v, depth) for k, v in value.items()})
+    frozen = _new_dict(FrozenDict)
+    items = {k: v if type(v) in scalars else _freeze(v, depth) for k, v in value.items()}
+    _fill_dict(frozen, items)
+    return frozen
 
 
-def _locate(value: Any, path: str = "", depth: int = 0) -> str:
-    """Name the place in `value` that `_freeze` refuses; runs only on the way to an error."""
+def _freeze_list(value: Iterable[Any], depth: int) -> FrozenList:
+    scalars = _SCALARS
+    frozen = _new_list(FrozenList)
+    _fill_list(frozen, [v if type(v) in scalars else _freeze(v, depth) for v in value])
+    return frozen
+
+
+def _plain(value: Any, kind: type[Any]) -> Any:
+    """Return a scalar as JSON has it, without whatever a subclass adds to it."""
+    if issubclass(kind, float):
+        if math.isfinite(value):
+            return float.__float__(value)
+        raise NotJsonError(f"{float.__float__(value)} is not a JSON number", "")
+    if issubclass(kind, str):  # enumerations and the like
+        return str.__str__(value)
+    if issubclass(kind, int):
+        return int.__int__(value)
+    raise NotJsonError(f"a value of type {kind.__name__}", "")
+
+
+def _locate(value: Any, depth: int) -> list[str] | None:
+    """Return the steps to the first place that `_freeze` refuses; only on the way to an error."""
     kind: type[Any] = value.__class__
-    items: list[tuple[str, Any]] = []
+    if not issubclass(kind, dict | list | tuple) or kind is FrozenDict or kind is FrozenList:
+        return None if _is_json(value) else []
+    items: Iterable[tuple[str, Any]] = ((f"[{index}]", item) for index, item in enumerate(value))
     if issubclass(kind, dict):
-        items = [(f"{path}.{key}" if path else str(key), item) for key, item in value.items()]
-    elif issubclass(kind, list | tuple):
-        items = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
-    for place, item in items:
-        try:
-            _freeze(item, depth + 1)
-        except NotJsonError:
-            return path if depth >= MAX_DEPTH else _locate(item, place, depth + 1)
-    return path
+        if any(type(key) is not str for key in value):
+            return []
+        items = ((f".{key}", item) for key, item in value.items())
+    if depth >= MAX_DEPTH:
+        return []
+    for step, item in items:
+        if (found := _locate(item, depth + 1)) is not None:
+            return [step, *found]
+    return None
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        _freeze(value, 0)
+    except NotJsonError:
+        return False
+    return True
+
+
+EMPTY = FrozenDict()
 
 
 def thaw(value: Any) -> Any:

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Self
 from plugway_hookspecs.frozen import EMPTY, FrozenDict, FrozenList, freeze
 
 _NOTHING = FrozenList()
+_ABSENT = FrozenList()
+"""The items of a message that came without any; it is sent on without any as well."""
 _FROZEN = frozenset({str, bool, type(None), FrozenDict, FrozenList})
 _new = object.__new__
 _set = object.__setattr__
@@ -23,10 +25,14 @@ class Payload:
 
     WIRE: ClassVar[Mapping[str, str]] = EMPTY
     """Attribute to key on the wire, for the fields that a payload names."""
+    ITEMS: ClassVar[str] = ""
+    """The attribute with the list that MCP requires, in payloads that have one."""
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced; raises `TypeError` for unknown fields."""
         kind: type[Self] = type(self)
+        if "extra" in changes:
+            self._refuse_named(changes["extra"])
         copy = _new(kind)
         name: str
         for name in kind.__slots__:
@@ -55,6 +61,8 @@ class Payload:
             if value is not None and value is not False:
                 fields[attribute] = value
         keys = {named[attribute] for attribute in fields}
+        if cls.ITEMS and cls.ITEMS not in fields:
+            fields[cls.ITEMS] = _ABSENT
         if len(keys) < len(wire):
             fields["extra"] = {key: value for key, value in wire.items() if key not in keys}
         return cls(**fields)
@@ -64,8 +72,9 @@ class Payload:
         wire: dict[str, Any] = dict(self.extra)  # type: ignore[attr-defined]
         for attribute, key in self.WIRE.items():
             value = getattr(self, attribute)
-            if value is not None and value is not False and value is not EMPTY:
-                wire[key] = value
+            if value is None or value is False or value is EMPTY or value is _ABSENT:
+                continue
+            wire[key] = value
         return wire
 
     def __post_init__(self) -> None:
@@ -74,6 +83,21 @@ class Payload:
             value: Any = getattr(self, name)
             if type(value) not in _FROZEN:
                 _set(self, name, freeze(value))
+            if name == "extra" and value:
+                self._refuse_named(value)
+
+    def _refuse_named(self, extra: Mapping[str, Any]) -> None:
+        """Keep fields that other plugins look at out of where they would not look."""
+        for attribute, key in self.WIRE.items():
+            value = extra.get(key)
+            if value is not None and value is not False:
+                raise TypeError(f"{key!r} does not go into 'extra': set {attribute!r}")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +120,7 @@ class ToolResult(Payload):
     (`{"code", "message", "data"}`), so that guards see that channel too.
     """
 
+    ITEMS = "content"
     WIRE = FrozenDict(
         {
             "content": "content",
@@ -129,6 +154,7 @@ class PromptFetch(Payload):
 class PromptResult(Payload):
     """The result of `prompts/get`; `error` as in `ToolResult`."""
 
+    ITEMS = "messages"
     WIRE = FrozenDict({"messages": "messages", "description": "description", "meta": "_meta"})
 
     messages: Sequence[Mapping[str, Any]] = _NOTHING
@@ -153,6 +179,7 @@ class ResourceFetch(Payload):
 class ResourceResult(Payload):
     """The result of `resources/read`; `error` as in `ToolResult`."""
 
+    ITEMS = "contents"
     WIRE = FrozenDict({"contents": "contents", "meta": "_meta"})
 
     contents: Sequence[Mapping[str, Any]] = _NOTHING
@@ -165,6 +192,7 @@ class ResourceResult(Payload):
 class ToolList(Payload):
     """The complete, federated result of `tools/list`, in the names that clients use."""
 
+    ITEMS = "tools"
     WIRE = FrozenDict({"tools": "tools", "meta": "_meta"})
 
     tools: Sequence[Mapping[str, Any]] = _NOTHING
@@ -176,6 +204,7 @@ class ToolList(Payload):
 class PromptList(Payload):
     """The complete, federated result of `prompts/list`."""
 
+    ITEMS = "prompts"
     WIRE = FrozenDict({"prompts": "prompts", "meta": "_meta"})
 
     prompts: Sequence[Mapping[str, Any]] = _NOTHING
@@ -187,6 +216,7 @@ class PromptList(Payload):
 class ResourceList(Payload):
     """The complete, federated result of `resources/list`."""
 
+    ITEMS = "resources"
     WIRE = FrozenDict({"resources": "resources", "meta": "_meta"})
 
     resources: Sequence[Mapping[str, Any]] = _NOTHING
@@ -198,6 +228,7 @@ class ResourceList(Payload):
 class ResourceTemplateList(Payload):
     """The complete, federated result of `resources/templates/list`."""
 
+    ITEMS = "resource_templates"
     WIRE = FrozenDict({"resource_templates": "resourceTemplates", "meta": "_meta"})
 
     resource_templates: Sequence[Mapping[str, Any]] = _NOTHING

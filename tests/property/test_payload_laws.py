@@ -1,0 +1,115 @@
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import plugway_hookspecs
+from plugway_hookspecs import Payload, thaw
+
+KINDS: list[type[Payload]] = [
+    kind
+    for kind in vars(plugway_hookspecs).values()
+    if isinstance(kind, type) and issubclass(kind, Payload) and kind is not Payload
+]
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(min_value=-(2**80), max_value=2**80)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=3)
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+REQUIRED = {"name", "uri"}
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> tuple[type[Payload], dict[str, Any]]:
+    """Any JSON object, as likely as not with the keys that a payload names."""
+    kind = draw(st.sampled_from(KINDS))
+    keys = [*kind.WIRE.values(), "error", "resultType", "extra", "meta"]
+    wire = draw(st.dictionaries(st.sampled_from(keys) | st.text(max_size=4), JSON, max_size=8))
+    for attribute, key in kind.WIRE.items():
+        if attribute in REQUIRED:
+            wire[key] = draw(st.text())
+    return kind, wire
+
+
+def test_every_payload_class_is_here() -> None:
+    assert len(KINDS) == 10
+
+
+@given(messages())
+def test_a_message_comes_out_of_a_payload_as_it_went_in(
+    message: tuple[type[Payload], dict[str, Any]],
+) -> None:
+    kind, wire = message
+    out = kind.from_wire(wire).to_wire()
+    assert thaw(out) == wire
+    # equality takes 1, 1.0 and True for the same
+    assert {key: repr(value) for key, value in out.items()} == {
+        key: repr(value) for key, value in wire.items()
+    }
+
+
+@given(messages(), st.dictionaries(st.text(max_size=3), SCALARS, max_size=3))
+def test_replacing_one_field_keeps_all_others(
+    message: tuple[type[Payload], dict[str, Any]], meta: dict[str, Any]
+) -> None:
+    kind, wire = message
+    changed = kind.from_wire(wire).replace(meta=meta).to_wire()
+    assert thaw(changed) == {**wire, "_meta": meta}
+
+
+@given(messages())
+def test_replacing_nothing_gives_an_equal_payload(
+    message: tuple[type[Payload], dict[str, Any]],
+) -> None:
+    kind, wire = message
+    payload = kind.from_wire(wire)
+    assert payload.replace() == payload
+    assert thaw(payload.replace().to_wire()) == wire
+
+
+@given(messages())
+def test_a_payload_shares_nothing_with_the_message_it_was_read_from(
+    message: tuple[type[Payload], dict[str, Any]],
+) -> None:
+    kind, wire = message
+    payload = kind.from_wire(wire)
+    before = repr(payload)
+    for value in wire.values():
+        if isinstance(value, dict | list):
+            value.clear()
+    wire.clear()
+    assert repr(payload) == before
+
+
+def containers(value: Any) -> list[Any]:
+    """Every object and array in a value, itself included."""
+    if not isinstance(value, dict | list):
+        return []
+    inner: list[Any] = [*(value.values() if isinstance(value, dict) else value)]
+    return [value, *(found for item in inner for found in containers(item))]
+
+
+@given(messages(), st.sampled_from(["clear", "pop", "__init__", "update", "append", "sort"]))
+def test_no_container_of_a_payload_can_be_changed(
+    message: tuple[type[Payload], dict[str, Any]], method: str
+) -> None:
+    kind, wire = message
+    payload = kind.from_wire(wire)
+    before = repr(payload)
+    for field in fields(payload):
+        for container in containers(getattr(payload, field.name)):
+            if method == "__init__":
+                container.__init__([("a", 1)])
+            elif hasattr(container, method):
+                with pytest.raises(TypeError):
+                    getattr(container, method)()
+    assert repr(payload) == before
