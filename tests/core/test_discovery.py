@@ -263,6 +263,12 @@ def test_the_extra_that_brings_a_missing_module_is_named(site: Site, requirement
     assert expected in str(refusal(discover().kinds["needs"]))
 
 
+def test_without_metadata_there_is_no_extra_to_name(site: Site) -> None:
+    folder = site.package("bare", "import not_there")
+    (folder / "METADATA").unlink()
+    assert "install it, or the package's extra" in str(refusal(discover().kinds["bare"]))
+
+
 def test_a_plugin_of_parts_needs_no_hook_of_its_own(site: Site) -> None:
     source = """
         from plugway_hookspecs import Plugin

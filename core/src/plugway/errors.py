@@ -3,8 +3,11 @@
 plugway_hookspecs.PlugwayError
  ├─ ConfigError               one thing wrong in a configuration    .message .file .line .path
  │   └─ InvalidConfigError    all that one reading found wrong      .errors
- └─ PluginLoadError           a package that can't give its plugin  .name .distribution .version
-                                                                    .value .cause .advice
+ ├─ PluginLoadError           a package that can't give its plugin  .name .distribution .version
+ │                                                                  .value .cause .advice
+ ├─ PluginSetupError          a configured plugin that can't run    .plugin
+ │   └─ ChainError            a hook that could only fail           .plugin .hook
+ └─ StartupError              what keeps the gateway from starting  .reasons
 
 The contract's own (`PluginError`, `ServerError`, ...) are drawn in `plugway_hookspecs.errors`.
 """

@@ -101,6 +101,61 @@ def test_a_guard_without_equivalent_is_an_error(kind: str, mode: str) -> None:
     )
 
 
+def test_a_guard_without_kind_is_an_error_and_not_left_out() -> None:
+    (line,) = refusal("plugins: [{name: n, hooks: [tool_pre_invoke]}]")
+    assert line == "plugins/config.yaml:1: plugins[0].kind: is missing"
+
+
+def test_a_mode_that_comes_from_the_environment_counts_as_guarding() -> None:
+    (line,) = refusal("plugins: [{name: n, kind: x.Y, mode: '{{ env.M }}'}]", M="permissive")
+    assert "the plugin guards" in line
+
+
+def test_kinds_of_ours_pass_and_what_has_no_meaning_here_is_noted() -> None:
+    config = read("""
+        plugins:
+          - name: n
+            kind: pii_filter
+            applied_to: {tools: [x]}
+            max_content_size: 100
+            hooks: []
+            grpc: null
+        server_settings: {port: 1}
+    """)
+    assert config.plugins[0].kind == "pii_filter"
+    assert config.notes == (
+        "the plugin 'n': `applied_to` is ignored: use `when`",
+        "the plugin 'n': `max_content_size` is ignored: `gateway.max_payload_bytes` is the limit",
+        "`server_settings` is ignored: it is about their plugin server",
+    )
+
+
+def test_the_config_of_an_external_plugin_is_noted_as_ignored() -> None:
+    config = read("""
+        plugins:
+          - name: n
+            kind: external
+            config: {a: 1}
+            mcp: {proto: STREAMABLEHTTP, url: http://h/mcp}
+    """)
+    assert "`config` is ignored: an external plugin is configured where it runs" in config.notes[0]
+
+
+def test_broken_conditions_are_errors_where_they_stand() -> None:
+    lines = refusal("""\
+        plugins:
+          - {name: n, kind: pii_filter, conditions: 3}
+          - {name: m, kind: pii_filter, conditions: [{tolls: [a]}]}
+    """)
+    assert lines == [
+        "plugins/config.yaml:2: plugins[0].conditions: expected a list",
+        (
+            "plugins/config.yaml:3: plugins[1].conditions[0].tolls: unknown key; did you mean "
+            "'tools'?"
+        ),
+    ]
+
+
 @pytest.mark.parametrize("mode", ["permissive", "transform", "audit", "fire_and_forget"])
 def test_an_observer_without_equivalent_is_left_out_with_a_note(mode: str) -> None:
     config = read(f"plugins: [{{name: n, mode: {mode}, kind: some.module.Unknown}}]")

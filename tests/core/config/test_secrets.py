@@ -2,8 +2,11 @@
 
 import json
 import traceback
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -98,13 +101,15 @@ class Talkative(PluginConfig):
         return self
 
 
-def explain(content: dict[str, Any], env: dict[str, str]) -> ConfigError:
+def explain(
+    content: dict[str, Any], env: dict[str, str], model: type[PluginConfig] = Talkative
+) -> ConfigError:
     """Validate a plugin's `config` as the registry does, and translate the error."""
     text = json.dumps({"plugins": [{"name": "n", "kind": "k", "config": content}]}, indent=1)
     config: Config = parse(text, file=Path("f.yaml"), env=env)
     with pytest.raises(ValidationError) as caught:
-        Talkative.model_validate(config.plugins[0].config)
-    return config.invalid(caught.value, Talkative, "plugins", 0, "config")
+        model.model_validate(config.plugins[0].config)
+    return config.invalid(caught.value, model, "plugins", 0, "config")
 
 
 @pytest.mark.parametrize("key", ["key", "other", "number", "nested", "secret"])
@@ -120,6 +125,25 @@ def test_a_plugin_s_own_validator_is_heard_where_no_reference_is() -> None:
     assert str(error) == "f.yaml:7: plugins[0].config.key: the key 'v' is no good"
     error = explain({"other": "v"}, {})
     assert str(error) == "f.yaml:6: plugins[0].config: the other one is v"
+
+
+class Odd(PluginConfig):
+    """A configuration with what no JSON Schema can describe, and what pydantic quotes."""
+
+    call: Callable[[], None] | None = None
+    id: UUID | None = None
+    when: date | None = None
+    choice: Literal[1, 2] = 1
+
+
+@pytest.mark.parametrize("key", ["id", "when", "choice"])
+def test_pydantic_s_own_quotations_are_withheld_too(key: str) -> None:
+    assert "found `q`" not in explain({key: "${S}"}, {"S": "qX7"}, Odd).message
+    assert "found `q`" in explain({"id": "qX7"}, {}, Odd).message
+
+
+def test_a_configuration_without_json_schema_has_no_suggestions() -> None:
+    assert str(explain({"cal": 1}, {}, Odd)).endswith("plugins[0].config.cal: unknown key")
 
 
 def test_problems_inside_a_plugin_s_config_have_line_path_and_suggestion() -> None:

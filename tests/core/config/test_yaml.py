@@ -133,6 +133,12 @@ def test_a_directory_is_one_sentence(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"p\.yaml: can't be read: Not a directory$"):
+        load(tmp_path / "file" / "p.yaml")
+
+
 def test_bad_utf_8_names_the_line(tmp_path: Path) -> None:
     path = tmp_path / "plugway.yaml"
     path.write_bytes(b"mcpServers:\n  a: {command: \xff}\n")

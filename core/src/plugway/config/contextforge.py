@@ -30,7 +30,7 @@ _IGNORED = {
 _OTHER_WIRES = ("grpc", "unix_socket")
 _MARKS = frozenset({"hooks", "conditions", "mcp", "applied_to", *_OTHER_WIRES})
 _KINDS_ELSEWHERE = frozenset({"isolated_venv", "native", "builtin", "wasm", "PDP"})
-_GUARDING = frozenset({None, "enforce", "enforce_ignore_error", "sequential", "concurrent"})
+_OBSERVING = frozenset({"permissive", "transform", "audit", "fire_and_forget", "background"})
 
 
 def is_contextforge(root: Node) -> bool:
@@ -75,31 +75,32 @@ class _Translation:
     def plugin(self, plugin: Node) -> Node | None:
         """Return one plugin's entry; None where it is left out, which is noted."""
         name = _text(plugin, "name") or render(plugin.path)
-        if not isinstance(plugin.value, dict) or _text(plugin, "mode") == "disabled":
-            if plugin.entries:
-                self.notes.append(f"the plugin {name!r} is disabled, left out")
-            return None if plugin.entries else plugin
+        if not isinstance(plugin.value, dict):
+            return plugin
+        if _text(plugin, "mode") == "disabled":
+            self.notes.append(f"the plugin {name!r} is disabled, left out")
+            return None
         handled = {"kind", "hooks", "conditions", "mcp", "capabilities", *_OTHER_WIRES}
         entries = {
             key: node
             for key, node in plugin.value.items()
             if key not in handled | _DESCRIPTIVE | _IGNORED.keys() and not _unset(node)
         }
-        entries |= self._kind(plugin, name)
-        if "kind" not in entries:
+        kind = self._kind(plugin, name)
+        if kind is None:
             return None
-        entries |= self._conditions(plugin, name) | self._capabilities(plugin, name)
+        entries |= kind | self._conditions(plugin, name) | self._capabilities(plugin, name)
         for key in sorted(_IGNORED.keys() & plugin.value.keys()):
             if not _unset(plugin.value[key]):
                 self.notes.append(f"the plugin {name!r}: `{key}` is ignored: {_IGNORED[key]}")
         return Node(entries, plugin.line, plugin.path)
 
-    def _kind(self, plugin: Node, name: str) -> dict[str, Node]:
-        """Return `kind`, and what follows from it; empty for a plugin that is left out."""
+    def _kind(self, plugin: Node, name: str) -> dict[str, Node] | None:
+        """Return `kind`, and what follows from it; None for a plugin that is left out."""
         kind = plugin.get("kind")
-        text = kind.text if kind else None
-        if kind is None or text is None:
-            return {} if kind is None else {"kind": kind}
+        if kind is None:
+            return {}
+        text = kind.text or ""
         if text == "external":
             return self._external(plugin, kind, name)
         last = text.rpartition(".")[2]
@@ -109,23 +110,23 @@ class _Translation:
             return {"kind": _like(kind, EQUIVALENTS[last])}
         if "." in text or text in _KINDS_ELSEWHERE:
             self._unloadable(plugin, kind, name, f"the kind {text!r} has no equivalent here")
-            return {}
+            return None
         return {"kind": kind}
 
-    def _external(self, plugin: Node, kind: Node, name: str) -> dict[str, Node]:
+    def _external(self, plugin: Node, kind: Node, name: str) -> dict[str, Node] | None:
         mcp = plugin.get("mcp")
         if mcp is None or _unset(mcp):
             wires = [key for key in _OTHER_WIRES if plugin.get(key) is not None]
             cause = f"{wires[0]} is not spoken" if wires else "an external plugin needs `mcp`"
             self._unloadable(plugin, kind, name, cause)
-            return {}
+            return None
         server, problem = _server(mcp)
         hooks = self._hooks(plugin, name)
         if not problem and hooks is not None and not hooks.items:
             problem = "none of its hooks exists here"
         if problem:
             self._unloadable(plugin, mcp, name, problem)
-            return {}
+            return None
         if (config := plugin.get("config")) is not None and not _unset(config):
             self.notes.append(
                 f"the plugin {name!r}: `config` is ignored: an external plugin is configured where "
@@ -162,11 +163,11 @@ class _Translation:
 
     def _unloadable(self, plugin: Node, place: Node, name: str, cause: str) -> None:
         """Note a plugin that only observes; refuse one that guards."""
-        if _text(plugin, "mode") in _GUARDING:
+        if _text(plugin, "mode") in _OBSERVING:
+            self.notes.append(f"the plugin {name!r} is left out: {cause}")
+        else:
             message = f"{cause}, and the plugin guards: replace it, or set `mode: disabled`"
             self.reading.error(message, place)
-        else:
-            self.notes.append(f"the plugin {name!r} is left out: {cause}")
 
     def _conditions(self, plugin: Node, name: str) -> dict[str, Node]:
         given = plugin.get("conditions")

@@ -48,7 +48,6 @@ _EXPECTED = {
     "union_tag_invalid": "expected one of {expected_tags}",
 }
 _BUILT_IN = frozenset(get_args(ErrorType))
-_FOREIGN = frozenset({"value_error", "assertion_error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +96,8 @@ def sentence(problem: Problem) -> str:
 def _foreign(problem: Problem) -> str:
     """Repeat what somebody else's validator says, unless a secret could be in it."""
     kind = problem.details["type"]
-    if kind in _BUILT_IN and kind not in _FOREIGN:
-        return problem.details["msg"]
-    if problem.secret:
+    quotes_nothing = kind in _BUILT_IN and "error" not in problem.context
+    if problem.secret and not quotes_nothing:
         return "is refused; the reason is not shown because it could quote a replaced `${...}`"
     text = problem.details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return " ".join(text.split())

@@ -1,7 +1,6 @@
 """A configuration file as a tree of values that know where they stand."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -24,13 +23,6 @@ class Node:
     value: "Scalar | dict[str, Node] | list[Node]"
     line: int
     path: Path = ()
-
-    def children(self) -> Iterator[tuple[Key, "Node"]]:
-        """Iterate over the entries of a mapping or the items of a list."""
-        if isinstance(self.value, dict):
-            yield from self.value.items()
-        elif isinstance(self.value, list):
-            yield from enumerate(self.value)
 
     def get(self, key: Key) -> "Node | None":
         """Return the entry or item, or None where there is none."""
