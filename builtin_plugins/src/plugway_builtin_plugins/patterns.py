@@ -19,6 +19,7 @@ except ImportError as error:
 
 MAX_PROGRAM = 20_000
 """Instructions in a compiled pattern; `\\pL{10}` makes some 10,000."""
+MEMORY = 8 << 20
 MAX_SECONDS = 1.0
 """Seconds that finding all matches in one text may take.
 
@@ -59,15 +60,24 @@ class Pattern:
 
     __slots__ = ("_regex", "source")
 
-    def __init__(self, source: str, *, ignore_case: bool = False, captures: bool = True) -> None:
+    def __init__(
+        self,
+        source: str,
+        *,
+        ignore_case: bool = False,
+        captures: bool = True,
+        memory: int = MEMORY,
+    ) -> None:
+        """Compile `source`; `memory` is in bytes, for the program and for matching."""
         options = _re2.Options()
         options.log_errors = False
+        options.max_mem = memory
         options.case_sensitive = not ignore_case
         options.never_capture = not captures
         try:
             self._regex = _re2.compile(source, options)
         except _re2.error as error:
-            raise PatternError(f"pattern {source!r}: {_reason(error)}") from None
+            raise PatternError(f"pattern {_short(source)}: {_reason(error)}") from None
         self.source = source
 
     @property
@@ -107,7 +117,13 @@ class Pattern:
             yield match
             if time.perf_counter() > deadline:
                 size = len(text)
-                raise TooSlowError(f"pattern {self.source!r} is too slow on {size} characters")
+                raise TooSlowError(
+                    f"pattern {_short(self.source)} is too slow on {size} characters"
+                )
+
+
+def _short(source: str) -> str:
+    return repr(source) if len(source) <= 80 else f"{source[:80]!r}..."
 
 
 def encodable(text: str) -> str:
@@ -124,8 +140,8 @@ def compile_pattern(source: str, *, ignore_case: bool = False) -> Pattern:
     pattern = Pattern(source, ignore_case=ignore_case)
     if pattern.size > MAX_PROGRAM:
         raise PatternError(
-            f"pattern {source!r} is too large ({pattern.size} instructions, at most {MAX_PROGRAM}):"
-            " use smaller repetitions or character classes"
+            f"pattern {_short(source)} is too large ({pattern.size} instructions, at most"
+            f" {MAX_PROGRAM}): use smaller repetitions or character classes"
         )
     return pattern
 

@@ -1,10 +1,10 @@
 """Visit every scalar and every key of a payload, each with its place, and rewrite what changes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from plugway_builtin_plugins.blobs import decode_blob, encode_blob
-from plugway_builtin_plugins.shapes import PAYLOADS, TEXT, Kind, Shape
+from plugway_builtin_plugins.shapes import ENTRIES, PAYLOADS, TEXT, Kind, Shape
 from plugway_hookspecs import Payload
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -28,24 +28,76 @@ Visitor: TypeAlias = Callable[[Leaf], Any]
 """Returns what takes a leaf's place: the very same value where nothing changes."""
 
 
-def rewrite_payload(payload: P, visit: Visitor, *, skip: str = "") -> P:
-    """Return the payload with every leaf replaced by what `visit` says, or the very same payload.
+class Part(NamedTuple):
+    """A value in a payload, what it is and where."""
 
-    `skip` names an attribute to leave out.
+    attribute: str
+    value: Any
+    shape: Shape
+    path: Path
+
+
+def parts(payload: Payload) -> list[Part]:
+    """Return the parts of a payload that have leaves, but not the entries of a list."""
+    entries = ENTRIES.get(type(payload))
+    return [
+        Part(attribute, getattr(payload, attribute), shape, _root(payload, attribute))
+        for attribute, shape in PAYLOADS[type(payload)].items()
+        if attribute != entries
+    ]
+
+
+def entries(payload: Payload) -> list[Part]:
+    """Return the entries of a list; other payloads have none."""
+    attribute = ENTRIES.get(type(payload))
+    if attribute is None:
+        return []
+    shape, path = PAYLOADS[type(payload)][attribute], _root(payload, attribute)
+    return [
+        Part(attribute, entry, shape, (*path, index))
+        for index, entry in enumerate(getattr(payload, attribute))
+    ]
+
+
+def _root(payload: Payload, attribute: str) -> Path:
+    return () if attribute == "extra" else (payload.WIRE.get(attribute, attribute),)
+
+
+def rewrite_payload(payload: P, visit: Visitor) -> P:
+    """Return the payload with its leaves replaced by what `visit` says, or the very same payload.
+
+    The entries of a list stay as they are.
     """
     changes: dict[str, Any] = {}
-    for attribute, shape in PAYLOADS[type(payload)].items():
-        if attribute != skip:
-            value = getattr(payload, attribute)
-            replaced = rewrite(value, shape, visit, root(payload, attribute))
-            if replaced is not value:
-                changes[attribute] = replaced
+    for part in parts(payload):
+        replaced = rewrite(part.value, part.shape, visit, part.path)
+        if replaced is not part.value:
+            changes[part.attribute] = replaced
     return payload.replace(**changes) if changes else payload
 
 
-def root(payload: Payload, attribute: str) -> Path:
-    """Return the path that a payload's attribute has in the MCP message."""
-    return () if attribute == "extra" else (payload.WIRE.get(attribute, attribute),)
+def rewrite_entries(payload: P, review: Callable[[Part], Any]) -> P:
+    """Return the payload with what `review` makes of each entry, without those it makes None of."""
+    found = entries(payload)
+    kept = [(part.value, review(part)) for part in found]
+    if all(new is old for old, new in kept):
+        return payload
+    changed = [new for _, new in kept if new is not None]
+    return payload.replace(**{found[0].attribute: changed})
+
+
+def first_leaf(where: Iterable[Part], matches: Callable[[Leaf], bool]) -> Leaf | None:
+    """Return the first leaf that matches."""
+    found: list[Leaf] = []
+
+    def visit(leaf: Leaf) -> Any:
+        if not found and matches(leaf):
+            found.append(leaf)
+        return leaf.value
+
+    for part in where:
+        rewrite(part.value, part.shape, visit, part.path)
+    return found[0] if found else None
 
 
 def rewrite(
@@ -140,11 +192,11 @@ class Texts(NamedTuple):
     """Keys that scalars may be found under."""
 
 
-def read_texts(payload: Payload) -> Texts:
-    """Return all that a visitor of the payload would see, without saying where."""
+def read_texts(where: Iterable[Part]) -> Texts:
+    """Return all that a visitor would see, without saying where."""
     found = Texts([], set())
-    for attribute, shape in PAYLOADS[type(payload)].items():
-        _read(getattr(payload, attribute), shape, found)
+    for part in where:
+        _read(part.value, part.shape, found)
     return found
 
 

@@ -1,8 +1,6 @@
 """The kind `pii_filter`: what the hooks do with what is found."""
 
-import operator
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from plugway_builtin_plugins.patterns import compile_pattern
@@ -12,15 +10,17 @@ from plugway_builtin_plugins.pii_filter.masking import Masker
 from plugway_builtin_plugins.pii_filter.scanner import Scanner
 from plugway_builtin_plugins.pii_filter.settings import Settings
 from plugway_builtin_plugins.selections import REQUESTS, RESULTS, hooks_of
-from plugway_builtin_plugins.shapes import ENTRIES, PAYLOADS, Kind, Shape
+from plugway_builtin_plugins.shapes import Kind
 from plugway_builtin_plugins.walk import (
     Leaf,
-    Path,
+    Part,
+    entries,
     number_text,
+    parts,
     read_texts,
     rewrite,
+    rewrite_entries,
     rewrite_payload,
-    root,
     show,
 )
 from plugway_hookspecs import Context, Deny, Payload
@@ -57,10 +57,10 @@ class PiiFilter(PayloadPlugin):
 
     def inspect(self, payload: P, context: Context, hook: str) -> P | Deny | None:
         """Mask what may pass when it is masked, deny what may not."""
-        if not self._masker.scanner.may_hit(read_texts(payload)):
+        if not self._masker.scanner.may_hit(read_texts([*parts(payload), *entries(payload)])):
             return None
         review = _Review(self._masker, "mask" if self._lenient(hook) else self._uris)
-        masked = self._mask(payload, review)
+        masked = rewrite_entries(rewrite_payload(payload, review.visit), review.entry)
         if not review.counts:
             return None
         context.annotate("pii", dict(review.counts))
@@ -72,16 +72,6 @@ class PiiFilter(PayloadPlugin):
 
     def _lenient(self, hook: str) -> bool:
         return hook in RESULTS and self._uris == "block"
-
-    def _mask(self, payload: P, review: "_Review") -> P:
-        attribute = ENTRIES.get(type(payload), "")
-        rest = rewrite_payload(payload, review.visit, skip=attribute)
-        if not attribute:
-            return rest
-        entries = getattr(payload, attribute)
-        shape = PAYLOADS[type(payload)][attribute]
-        kept = review.entries(entries, shape, root(payload, attribute))
-        return rest if kept is entries else rest.replace(**{attribute: kept})
 
 
 class _Review:
@@ -95,19 +85,13 @@ class _Review:
         self.paths: list[str] = []
         self.hidden = 0
 
-    def entries(self, entries: Sequence[Any], shape: Shape, path: Path) -> Sequence[Any]:
-        """Mask the entries of a list one by one, and leave out those that may not be seen."""
-        kept: list[Any] = []
-        for index, entry in enumerate(entries):
-            inner = _Review(self._masker, self._uris)
-            masked = rewrite(entry, shape, inner.visit, (*path, index))
-            self.counts += inner.counts
-            if inner.blocked:
-                self.hidden += 1
-            else:
-                kept.append(masked)
-        same = len(kept) == len(entries) and all(map(operator.is_, kept, entries))
-        return entries if same else kept
+    def entry(self, part: Part) -> Any:
+        """Mask an entry of a list; return None for one that may not be seen."""
+        inner = _Review(self._masker, self._uris)
+        masked = rewrite(part.value, part.shape, inner.visit, part.path)
+        self.counts += inner.counts
+        self.hidden += bool(inner.blocked)
+        return None if inner.blocked else masked
 
     def visit(self, leaf: Leaf) -> Any:
         """Return what takes a leaf's place."""
