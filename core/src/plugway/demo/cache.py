@@ -1,4 +1,4 @@
-"""A plugin of the demo: answers a repeated call from memory. It is a plugin as anyone writes one."""
+"""The demo's own plugin, written as anyone writes one: answers repeated calls from memory."""
 
 from plugway_hookspecs import Context, Plugin, PluginConfig, Respond, ToolCall, ToolResult, hookimpl
 

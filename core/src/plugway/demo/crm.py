@@ -3,9 +3,12 @@
 Run it with `python -m plugway.demo.crm`; it speaks both protocol eras.
 """
 
+import logging
+
 from mcp.server.mcpserver import Context, MCPServer
 from pydantic import BaseModel
 
+log = logging.getLogger("crm")
 server = MCPServer("crm", instructions="Customers of a small shop.")
 
 
@@ -35,7 +38,7 @@ def find_customer(note: str, name: str) -> Customer:
     """Find a customer by name; the note says why, for the CRM's own log."""
     for customer in CUSTOMERS.values():
         if name.lower() in customer.name.lower():
-            print_log(f"{customer.name} looked up: {note}")
+            log.info("%s looked up: %s", customer.name, note)
             return customer
     raise ValueError(f"no customer is called {name!r}")
 
@@ -72,13 +75,6 @@ def customer_card(customer_id: int) -> str:
 def about() -> str:
     """Say what this server is."""
     return "The demo's CRM: two customers and no secrets."
-
-
-def print_log(text: str) -> None:
-    """Write to standard error; standard output belongs to the protocol."""
-    import sys  # noqa: PLC0415
-
-    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ async def surroundings() -> AsyncGenerator[Surroundings]:
     with TemporaryDirectory(prefix="plugway-demo-") as folder:
         hosted, config = Path(folder, "hosted.yaml"), Path(folder, "plugway.yaml")
         text = GATEWAY.format(python=sys.executable, rates=rates, safety=safety)
-        hosted.write_text(HOSTED)
-        config.write_text(text)
+        await anyio.Path(hosted).write_text(HOSTED)
+        await anyio.Path(config).write_text(text)
         host = ["plugway", "-c", str(hosted), "host", "--port", str(safety)]
         async with (
             _process("plugway.demo.rates", str(rates)),

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from plugway_hookspecs import Operation
 from rich.console import Console
 from rich.panel import Panel
 from rich.syntax import Syntax
@@ -10,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plugway.record import StepRecord, lines
+from plugway_hookspecs import Operation
 
 COLOURS = {"pass": "dim", "skip": "dim", "modify": "yellow", "deny": "red", "respond": "cyan"}
 
@@ -45,19 +45,21 @@ def show_call(
     console.print(Text(f"    {name}({shown})   client speaks {era}"), style="cyan")
     console.print(_chain(lines(operation)))
     error = getattr(result, "is_error", False)
-    text = " ".join(getattr(block, "text", "") for block in result.content)
+    text = " ".join(" ".join(getattr(block, "text", "") for block in result.content).split())
     console.print(Text.assemble("    → ", (text, "red" if error else "green")))
 
 
 def _chain(steps: list[StepRecord]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for width in (3, 18, 26, 10, 10):
-        table.add_column(min_width=width)
+    for column in ("", "hook", "plugin", "decision"):
+        table.add_column(column)
+    table.add_column("time", justify="right")
+    table.add_column("why")
     for step in steps:
         colour = COLOURS.get(step.applied, "red")
         findings = ", ".join(f"{f.key}: {f.value}" for f in step.findings)
         table.add_row(
-            "",
+            "   ",
             Text(step.hook, "dim"),
             step.plugin,
             Text(step.applied, colour),
@@ -70,4 +72,4 @@ def _chain(steps: list[StepRecord]) -> Table:
 def show_next(console: Console) -> None:
     """Print what to try next."""
     console.print()
-    console.print(Panel(NEXT, title="try next", title_align="left", border_style="green"))
+    console.print(Panel.fit(NEXT, title="try next", title_align="left", border_style="green"))

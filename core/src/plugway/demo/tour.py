@@ -7,14 +7,16 @@ from typing import Any, Literal
 import anyio
 import anyio.to_thread
 from mcp import Client
-from plugway_hookspecs import Operation
 from rich.console import Console
+from rich.text import Text
 
 from plugway.config import load
 from plugway.demo.setup import surroundings
 from plugway.demo.show import show_call, show_config, show_next
 from plugway.downstream.http import HttpServer, http_app
 from plugway.gateway import Gateway, open_gateway
+from plugway.jsonrpc import RpcError
+from plugway_hookspecs import Operation
 
 Era = Literal["auto", "legacy"]
 
@@ -54,7 +56,12 @@ async def tour(console: Console) -> None:
             ):
                 await _show_federation(console, modern, url)
                 finished: list[Operation] = []
-                gateway.dispatcher.listen(lambda operation, _: finished.append(operation))
+
+                def note(operation: Operation, _: RpcError | None) -> None:
+                    if operation.method == "tools/call":
+                        finished.append(operation)
+
+                gateway.dispatcher.listen(note)
                 clients = {"auto": modern, "legacy": legacy}
                 for number, (title, era, call) in enumerate(CALLS, start=1):
                     result = await clients[era].call_tool(*call)
@@ -68,8 +75,9 @@ async def _show_federation(console: Console, client: Client, url: str) -> None:
     resources = await client.list_resources()
     counts = f"{len(tools.tools)} tools, {len(prompts.prompts)} prompts"
     console.print()
-    console.print(f"One endpoint, [bold]{url}[/]: {counts}, {len(resources.resources)} resources:")
-    console.print("    " + ", ".join(tool.name for tool in tools.tools), style="dim")
+    offer = f"{counts}, {len(resources.resources)} resources"
+    console.print(Text.assemble("One endpoint, ", (url, "bold"), f": {offer}:"))
+    console.print(Text("    " + ", ".join(tool.name for tool in tools.tools), "dim"))
 
 
 @asynccontextmanager
