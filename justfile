@@ -1,0 +1,55 @@
+# What people do every day. `uv tool install rust-just` brings `just`; every recipe is one plain command.
+
+_:
+    @just --list --unsorted
+
+# everything, with the wheels: about what CI runs last
+test *ARGS:
+    uv run pytest {{ARGS}}
+
+# without building and installing wheels, until the first failure
+test-fast *ARGS:
+    uv run pytest -q -x -m "not packaging" {{ARGS}}
+
+# on another Python: just test-on 3.13
+test-on PYTHON *ARGS:
+    uv run --isolated --python {{PYTHON}} pytest -q -m "not packaging" {{ARGS}}
+
+# the Hypothesis laws, with many more examples
+nightly *ARGS:
+    HYPOTHESIS_PROFILE=nightly uv run pytest -q -m hypothesis {{ARGS}}
+
+lint:
+    uv run ruff check
+    uv run ruff format --check
+
+types:
+    uv run mypy
+    uv run pyright
+
+# format, and fix what can be fixed safely
+fmt:
+    uv run ruff check --fix
+    uv run ruff format
+
+# all that must hold before a change lands, or some of it: just ci lowest
+ci *LEGS:
+    .ci/run {{LEGS}}
+
+# pin every package at its newest version; one: just pin --upgrade-package mcp; none: --no-upgrade
+pin *OPTIONS="--upgrade":
+    tools/pin.py {{OPTIONS}}
+    uv sync
+
+# sdists and wheels of all four in dist/
+wheels:
+    uv build --all-packages --clear
+
+bench-chain *ARGS:
+    uv run python benchmarks/chain.py {{ARGS}}
+
+bench-gateway *ARGS:
+    uv run python benchmarks/gateway.py {{ARGS}}
+
+demo *ARGS:
+    uv run plugway demo {{ARGS}}
