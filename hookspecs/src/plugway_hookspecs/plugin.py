@@ -38,8 +38,8 @@ class Plugin:
     makes instances: `__init__` gets the validated `Config` and the instance's name.
     """
 
-    class Config(PluginConfig):
-        """What goes under `config:`; replace it with a nested class of the same name."""
+    Config: ClassVar[type[PluginConfig]] = PluginConfig
+    """What goes under `config:`; replace it with a nested class of the same name."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
     """What the plugin needs to read besides payloads, such as `read_headers`."""

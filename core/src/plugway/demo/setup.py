@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import anyio
-import anyio.to_thread
 
 READY_SECONDS = 20.0
 
