@@ -4,12 +4,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from plugway_hookspecs import Plugin
+from plugway_hookspecs import PluginConfig
 
 Dialect = Literal["auto", "interceptors", "contextforge"]
 
 
-class ExternalConfig(Plugin.Config):
+class ExternalConfig(PluginConfig):
     """Which server, which of its plugins, and how to talk to them."""
 
     server: str

@@ -57,7 +57,7 @@ class ContentRule(Rule):
     """Where to look: `requests`, `results`, `lists`, or hooks by name."""
 
 
-class Settings(Plugin.Config):
+class Settings(PluginConfig):
     """What goes under `config:` of a `deny_list`."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)

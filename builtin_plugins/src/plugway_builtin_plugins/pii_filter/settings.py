@@ -43,7 +43,7 @@ class CustomType(PluginConfig):
     _no_empty_matches = field_validator("pattern")(_consuming)
 
 
-class Settings(Plugin.Config):
+class Settings(PluginConfig):
     """What goes under `config:` of a `pii_filter`."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, hide_input_in_errors=True)

@@ -46,7 +46,7 @@ class Rule(PluginConfig):
         return compile_pattern(f"(?{flags}){self.pattern}") if flags else plain
 
 
-class Settings(Plugin.Config):
+class Settings(PluginConfig):
     """What goes under `config:` of a `regex_transform`."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
