@@ -10,7 +10,7 @@ from plugway_builtin_plugins.fields import FieldSource
 from plugway_builtin_plugins.globs import compile_globs
 from plugway_builtin_plugins.patterns import RegexSource
 from plugway_builtin_plugins.selections import EVERYTHING, HookNames
-from plugway_hookspecs import Plugin, PluginConfig
+from plugway_hookspecs import PluginConfig
 
 
 def _checked_word(word: str) -> str:

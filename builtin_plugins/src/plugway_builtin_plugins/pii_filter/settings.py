@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, field_valida
 from plugway_builtin_plugins.patterns import RegexSource, compile_pattern
 from plugway_builtin_plugins.pii_filter.detectors import TYPES, TypeName
 from plugway_builtin_plugins.selections import EVERYTHING, HookNames
-from plugway_hookspecs import Plugin, PluginConfig
+from plugway_hookspecs import PluginConfig
 
 Strategy = Literal["redact", "partial", "hash", "remove", "block"]
 """What happens to a finding."""

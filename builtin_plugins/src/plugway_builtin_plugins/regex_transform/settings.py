@@ -8,7 +8,7 @@ from plugway_builtin_plugins.fields import FieldSource
 from plugway_builtin_plugins.patterns import Pattern, compile_pattern
 from plugway_builtin_plugins.regex_transform.templates import Template
 from plugway_builtin_plugins.selections import EVERYTHING, HookNames
-from plugway_hookspecs import Plugin, PluginConfig
+from plugway_hookspecs import PluginConfig
 
 _FLAGS = {"ignorecase": "i", "multiline": "m", "dotall": "s"}
 
