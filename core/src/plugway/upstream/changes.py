@@ -1,6 +1,6 @@
 """Notice when a server's lists change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import anyio
@@ -15,8 +15,9 @@ from plugway_hookspecs import ServerError
 
 LISTS = ("tools", "prompts", "resources")
 LIST_CHANGED = {f"notifications/{name}/list_changed": name for name in LISTS}
+ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 
-_NO_LISTENING = {METHOD_NOT_FOUND, INVALID_PARAMS, INVALID_REQUEST}
+_NO_LISTENING = frozenset({METHOD_NOT_FOUND, INVALID_PARAMS, INVALID_REQUEST})
 
 
 class Requests(Protocol):
@@ -29,32 +30,45 @@ class Requests(Protocol):
         ...
 
 
-async def watch(connection: Requests, on_event: Callable[[str], None]) -> None:
-    """Keep a `subscriptions/listen` stream to a modern server that announces its changes.
+class Changes:
+    """Tells `on_event` the method of every list-changed notification."""
 
-    The notifications arrive as any other, so the stream only has to be open. A stream that was
-    interrupted may have missed changes: then everything counts as changed. Legacy servers notify
-    unasked.
-    """
-    lists = [name for name in LISTS if _announced(connection.peer, name)]
-    if connection.peer.era != "modern" or not lists:
-        return
-    params = {"notifications": {f"{name}ListChanged": True for name in lists}}
-    backoff = Backoff()
-    while True:
-        opened = anyio.current_time()
-        try:
-            await connection.request(Call("subscriptions/listen", params, background=True))
-        except ServerError as error:
-            if error.code in _NO_LISTENING:
-                return
-        except NoAnswerError as error:
-            if error.fault.status is not None:
-                return
-        await anyio.sleep(backoff.lost(anyio.current_time() - opened))
-        for name in lists:
-            on_event(f"notifications/{name}/list_changed")
+    def __init__(self, on_event: Callable[[str], None]) -> None:
+        self._on_event = on_event
+        self._lists: list[str] = []
+        self._interrupted = False
+
+    def notified(self, method: str) -> None:
+        """Take a notification of the server, whichever it is."""
+        if method in LIST_CHANGED:
+            self._on_event(method)
+        elif method == ACKNOWLEDGED and self._interrupted:
+            for name in self._lists:  # nobody tells what changed while nobody listened
+                self._on_event(f"notifications/{name}/list_changed")
+
+    async def listen(self, connection: Requests) -> None:
+        """Keep a `subscriptions/listen` stream to a modern server that announces its changes.
+
+        Legacy servers notify unasked.
+        """
+        peer = connection.peer
+        self._lists = [name for name in LISTS if _announced(peer.capabilities, name)]
+        if peer.era != "modern" or not self._lists:
+            return
+        params = {"notifications": {f"{name}ListChanged": True for name in self._lists}}
+        backoff = Backoff()
+        while True:
+            opened = anyio.current_time()
+            try:
+                await connection.request(Call("subscriptions/listen", params, background=True))
+            except ServerError as error:
+                if error.code in _NO_LISTENING:
+                    return
+            except NoAnswerError:
+                pass
+            self._interrupted = True
+            await anyio.sleep(backoff.lost(anyio.current_time() - opened))
 
 
-def _announced(peer: Peer, name: str) -> bool:
-    return bool(as_object(peer.capabilities.get(name)).get("listChanged"))
+def _announced(capabilities: Mapping[str, Any], name: str) -> bool:
+    return bool(as_object(capabilities.get(name)).get("listChanged"))

@@ -39,6 +39,7 @@ class SdkConnector:
         self._output = Output(server)
         self._pool: httpx2.AsyncBaseTransport | None = None
         self._era = ""
+        self._one_program = anyio.Lock()
 
     @property
     def stderr_tail(self) -> str:
@@ -59,7 +60,10 @@ class SdkConnector:
         era = self._era or self._config.era
         while True:
             try:
-                return await self._serve(era, task_status)
+                if self._pool is not None:
+                    return await self._serve(era, task_status)
+                async with self._one_program:  # two of them might fight over files and ports
+                    return await self._serve(era, task_status)
             except ConnectFailedError as failure:
                 era = self._other_era(era, failure)
                 if not era:

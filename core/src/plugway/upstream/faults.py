@@ -33,17 +33,15 @@ def of_http_error(error: httpx2.HTTPError, url: str) -> Fault:
     match error:
         case httpx2.ConnectTimeout():
             return Fault(f"{where}: no connection in time", "check host and port", unsent=True)
-        case httpx2.PoolTimeout():
-            return Fault(f"{where}: too many connections", unsent=True)
         case httpx2.ConnectError():
             why, hint = _connect_error(error)
             return Fault(f"{where}: {why}", hint, unsent=True)
-        case httpx2.TimeoutException():
-            return Fault("stopped reading or answering in the middle of a request")
         case httpx2.LocalProtocolError() | httpx2.UnsupportedProtocol():
             return Fault(
                 "was not asked: the request is not valid HTTP", "check `url` and `headers`"
             )
+        case httpx2.DecodingError():
+            return NOT_JSON_RPC
         case _:
             return Fault("broke off the connection before it answered")
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from plugway.upstream.connection import MAX_MESSAGE_BYTES
-
 ENDS = 256
 """Bytes that are kept of either end of a line that is too long."""
 
@@ -20,7 +18,7 @@ class Line:
 class LineSplitter:
     """Turns chunks of bytes into lines, in time that is linear in their length."""
 
-    def __init__(self, limit: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
         self._chunks: list[bytes] = []
         self._size = 0

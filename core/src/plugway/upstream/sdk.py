@@ -15,8 +15,9 @@ from mcp.shared.transport_context import TransportContext
 from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, METHOD_NOT_FOUND, PARSE_ERROR
 from pydantic_core import PydanticSerializationError, to_json
 
-from plugway.upstream import changes, faults
+from plugway.upstream import faults
 from plugway.upstream.calls import Call, Calls
+from plugway.upstream.changes import Changes
 from plugway.upstream.connection import Peer
 from plugway.upstream.envelope import headers_of, params_of
 from plugway.upstream.errors import Fault, NoAnswerError
@@ -49,7 +50,7 @@ class SdkConnection:
         self.fault: Fault | None = None
         self.peer = Peer("legacy", "")
         self._http = http
-        self._on_event = on_event
+        self._changes = Changes(on_event)
         self._undelivered = 0
         self._dispatcher: JSONRPCDispatcher[TransportContext] | None = None
         self._tasks: TaskGroup | None = None
@@ -72,7 +73,7 @@ class SdkConnection:
     async def serve(self) -> None:
         """Stay until the connection is over and the requests under way are done."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(changes.watch, self, self._on_event)
+            tasks.start_soon(self._changes.listen, self)
             await self.over.wait()
             tasks.cancel_scope.cancel()
         await self.calls.drained()
@@ -179,8 +180,7 @@ class SdkConnection:
         params: Mapping[str, Any] | None,
     ) -> None:
         if method not in _EVENTS:
-            if method in changes.LIST_CHANGED:
-                self._on_event(method)
+            self._changes.notified(method)
             return
         try:
             if method == "notifications/progress":

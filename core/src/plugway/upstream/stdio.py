@@ -22,6 +22,7 @@ from pydantic_core import from_json
 from plugway.config import ServerConfig
 from plugway.upstream import faults
 from plugway.upstream.calls import Calls
+from plugway.upstream.connection import MAX_MESSAGE_BYTES
 from plugway.upstream.errors import Fault
 from plugway.upstream.lines import Line, LineSplitter
 from plugway.upstream.output import Output
@@ -86,7 +87,7 @@ class _Reader:
 
     async def follow(self, stdout: ByteReceiveStream) -> None:
         """Read to the end, even when nobody listens any more: the program must not block."""
-        splitter = LineSplitter()
+        splitter = LineSplitter(MAX_MESSAGE_BYTES)
         listening = True
         with self._to_session:
             try:

@@ -111,7 +111,8 @@ class Upstream:
         with anyio.move_on_after(limit):
             async with self._slots:
                 return await self._send(call)
-        message = f"server {self.name!r} did not answer {method} within {limit:g} s"
+        did_not = "connect" if self._state == "connecting" else f"answer {method}"
+        message = f"server {self.name!r} did not {did_not} within {limit:g} s"
         raise ServerTimeoutError(message, server=self.name, timeout=limit)
 
     async def run(self) -> None:
@@ -125,6 +126,7 @@ class Upstream:
                 while True:
                     await self._attempt(tasks)
         finally:
+            self._connection, self._retry_at = None, None
             self._enter("down", faults.SHUT_DOWN)
 
     async def _attempt(self, tasks: TaskGroup) -> None:

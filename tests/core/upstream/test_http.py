@@ -1,0 +1,419 @@
+"""HTTP servers that do what they should not, and what is made of it."""
+
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import anyio
+import pytest
+from starlette.applications import Starlette
+
+from plugway.config import ServerConfig
+from plugway.upstream import Upstream, open_upstreams
+from plugway_hookspecs import ServerError, ServerUnavailableError
+
+Serve = Callable[..., AbstractAsyncContextManager[str]]
+Reply = bytes | None
+
+
+def response(
+    body: Any = b"", status: str = "200 OK", kind: str = "application/json", **headers: str
+) -> bytes:
+    """Make an HTTP response; a body that is not bytes is sent as JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status}", f"content-length: {len(content)}", "connection: close"]
+    lines += [f"content-type: {kind}"] if kind else []
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + content
+
+
+def result(message: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": message["id"], "result": fields}
+
+
+def error(message: Mapping[str, Any] | None, code: int, text: str) -> dict[str, Any]:
+    request_id = message["id"] if message else None
+    return {"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": text}}
+
+
+class Modern:
+    """A modern server whose answer to `tools/call` is scripted."""
+
+    def __init__(self, *replies: Any) -> None:
+        self.replies = list(replies)
+        self.seen: list[tuple[str, dict[str, str], Any]] = []
+
+    def __call__(self, method: str, headers: dict[str, str], message: Any) -> Any:
+        self.seen.append((method, headers, message))
+        if message["method"] == "server/discover":
+            return response(
+                result(message, supportedVersions=["2026-07-28"], capabilities={"tools": {}})
+            )
+        reply = self.replies.pop(0) if self.replies else result(message, ok=True)
+        reply = reply(message) if callable(reply) else reply
+        return response(reply) if isinstance(reply, dict) else reply
+
+
+class Legacy(Modern):
+    """A legacy server with sessions, which it forgets when told to."""
+
+    def __init__(self, *replies: Any) -> None:
+        super().__init__(*replies)
+        self.sessions = 0
+
+    def __call__(self, method: str, headers: dict[str, str], message: Any) -> Any:
+        name = message["method"] if message else ""
+        if method != "POST":
+            self.seen.append((method, headers, message))
+            return response(status="405 Method Not Allowed")
+        if name == "server/discover":
+            return response(error(message, -32601, "no such method"), "400 Bad Request")
+        if name == "initialize":
+            self.sessions += 1
+            answer = result(message, protocolVersion="2025-03-26", capabilities={}, serverInfo={})
+            return response(answer, mcp_session_id=f"s{self.sessions}", set_cookie="a=b")
+        if name == "notifications/initialized":
+            return response(status="202 Accepted")
+        return super().__call__(method, headers, message)
+
+    def calls(self) -> list[str]:
+        return [message["method"] for _, _, message in self.seen if message]
+
+
+async def call(upstream: Upstream) -> dict[str, Any]:
+    return await upstream.request("tools/call", {"name": "x", "arguments": {}})
+
+
+def with_result(value: Any) -> Callable[[Any], bytes]:
+    return lambda message: response({**result(message), "result": value})
+
+
+BAD_ANSWERS: list[tuple[Any, str]] = [
+    (None, "broke off the connection before it answered"),
+    (b"", "broke off the connection before it answered"),
+    (b"garbage\r\n\r\n", "broke off the connection before it answered"),
+    (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{", "broke off the connection"),
+    (response(b"{", kind="application/json"), "not JSON-RPC"),
+    (response(b"\xff\xfe", kind="application/json"), "not JSON-RPC"),
+    (response([]), "not JSON-RPC"),
+    (response({"jsonrpc": "2.0", "id": 999, "result": {}}), "not JSON-RPC"),
+    (with_result([1]), "not JSON-RPC"),
+    (with_result(None), "not JSON-RPC"),
+    (response({"jsonrpc": "2.0", "id": 2}), "not JSON-RPC"),
+    (response(b"<html>", kind="text/html"), "not JSON-RPC"),
+    (response(b"hello", kind=""), "not JSON-RPC"),
+    (response(b"x" * 99, content_encoding="gzip"), "not JSON-RPC"),
+    (response(status="202 Accepted"), r"answered HTTP 202 \(Accepted\)"),
+    (response(status="401 Unauthorized"), "answered HTTP 401 .*; check the server's `headers`"),
+    (response(status="403 Forbidden"), "answered HTTP 403 .*; check the server's `headers`"),
+    (
+        response(status="404 Not Found", kind="text/html"),
+        "HTTP 404 .*; check the path of the `url`",
+    ),
+    (response(status="429 Too Many Requests"), "answered HTTP 429 .*; the server limits the rate"),
+    (response(b"{}", status="500 Internal Server Error"), r"HTTP 500 \(Internal Server Error\)"),
+    (response(b"<html>", status="503 Service Unavailable", kind="text/html"), "HTTP 503"),
+    (response(b"", status="799 Odd"), "answered HTTP 799"),
+    (response(b"data: {\n\n", kind="text/event-stream"), "not JSON-RPC"),
+    (response(b"", kind="text/event-stream"), "broke off its response before the answer"),
+    (response(b": nothing\n\n", kind="text/event-stream"), "broke off its response"),
+    (response(status="302 Found", location="http://127.0.0.1:1/x?secret=1"), "redirects to http"),
+    (response(status="307 Moved", location="http://user:pw@other.example/mcp"), "redirects to"),
+    (response(status="307 Moved", location="http://x:port/"), "answered HTTP 307"),
+    (response(status="307 Moved", location="/mcp"), "redirects without end"),
+]
+
+
+@pytest.mark.parametrize(("reply", "reason"), BAD_ANSWERS)
+async def test_a_bad_answer_costs_its_own_request_only(
+    raw_http: Serve, reply: Any, reason: str
+) -> None:
+    release = anyio.Event()
+    received = anyio.Event()
+    outcome: list[dict[str, Any]] = []
+
+    async def wait(message: Any) -> bytes:
+        received.set()
+        await release.wait()
+        return response(result(message, late=True))
+
+    server = Modern(wait, *[reply] * (3 if reason == "redirects without end" else 1))
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"bad": ServerConfig(url=url)}) as ups:
+
+            async def sibling() -> None:
+                outcome.append(await call(ups["bad"]))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(sibling)
+                await received.wait()
+                with pytest.raises(ServerUnavailableError, match=reason) as info:
+                    await call(ups["bad"])
+                assert not any(secret in info.value.message for secret in ("secret", "pw"))
+                release.set()
+            assert await call(ups["bad"]) == {"ok": True}
+            discovered = [m["method"] for _, _, m in server.seen].count("server/discover")
+    assert outcome == [{"late": True}]
+    assert discovered == 1
+
+
+async def test_an_error_in_json_rpc_is_the_servers_word_whatever_the_status(
+    raw_http: Serve,
+) -> None:
+    server = Modern(response(error(None, -32020, "header mismatch"), "400 Bad Request"))
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            with pytest.raises(ServerError, match="header mismatch") as info:
+                await call(ups["a"])
+            assert info.value.code == -32020
+
+
+async def test_a_compressed_answer_is_read(raw_http: Serve) -> None:
+    def packed(message: Any) -> bytes:
+        body = gzip.compress(json.dumps(result(message, ok="packed")).encode())
+        return response(body, content_encoding="gzip")
+
+    with anyio.fail_after(10):
+        server = Modern(packed)
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            assert await call(ups["a"]) == {"ok": "packed"}
+
+
+async def test_an_error_without_an_id_still_reaches_its_caller(raw_http: Serve) -> None:
+    server = Modern(response(error(None, -32603, "could not read")))
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            with pytest.raises(ServerError, match="could not read"):
+                await call(ups["a"])
+
+
+async def test_only_configured_headers_are_sent_and_no_cookies_kept(raw_http: Serve) -> None:
+    server = Legacy()
+    with anyio.fail_after(10):
+        async with raw_http(server) as url:
+            config = ServerConfig(
+                url=url, headers={"Authorization": "Bearer t", "User-Agent": "me"}
+            )
+            async with open_upstreams({"a": config}) as upstreams:
+                await call(upstreams["a"])
+    headers = next(headers for _, headers, message in server.seen if message)
+    assert set(headers) == {
+        "host",
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "mcp-protocol-version",
+        "mcp-session-id",
+        "user-agent",
+    }
+    assert (headers["authorization"], headers["user-agent"]) == ("Bearer t", "me")
+    assert (headers["mcp-session-id"], headers["mcp-protocol-version"]) == ("s1", "2025-03-26")
+
+
+async def test_closing_ends_the_session(raw_http: Serve) -> None:
+    server = Legacy()
+    with anyio.fail_after(10):
+        async with raw_http(server) as url:
+            async with open_upstreams({"a": ServerConfig(url=url)}) as upstreams:
+                await call(upstreams["a"])
+            ended = [h["mcp-session-id"] for method, h, _ in server.seen if method == "DELETE"]
+    assert ended == ["s1"]
+
+
+async def test_a_redirect_within_the_origin_is_followed(raw_http: Serve) -> None:
+    server = Modern(response(status="307 Temporary Redirect", location="/other"))
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            assert await call(ups["a"]) == {"ok": True}
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        response(status="404 Not Found", kind="text/plain"),
+        response(error(None, -32001, "Session not found"), "404 Not Found"),
+        response(error(None, -32000, "Bad Request: No valid session ID"), "400 Bad Request"),
+    ],
+)
+async def test_a_lost_session_is_made_anew_and_the_request_sent_again_once(
+    raw_http: Serve, lost: bytes
+) -> None:
+    server = Legacy(lost)
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            assert await call(ups["a"]) == {"ok": True}
+            sessions = [h["mcp-session-id"] for _, h, m in server.seen if m]
+            assert sessions == ["s1", "s2"]
+            assert ups["a"].status.state == "up"
+
+
+async def test_a_session_that_is_lost_twice_is_an_error(raw_http: Serve) -> None:
+    lost = response(status="404 Not Found", kind="text/plain")
+    server = Legacy(lost, lost, lost)
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            with pytest.raises(ServerUnavailableError, match="has forgotten the session"):
+                await call(ups["a"])
+    assert server.calls().count("tools/call") == 2
+
+
+async def test_a_method_that_a_legacy_server_does_not_know_loses_no_session(
+    raw_http: Serve,
+) -> None:
+    server = Legacy(response(error(None, -32601, "unknown"), "404 Not Found"))
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            with pytest.raises(ServerError, match="unknown"):
+                await call(ups["a"])
+            assert server.sessions == 1
+
+
+async def test_a_request_that_may_have_been_processed_is_never_sent_twice(
+    raw_http: Serve,
+) -> None:
+    for server in (Modern(None), Legacy(None)):
+        with anyio.fail_after(10):
+            async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+                with pytest.raises(ServerUnavailableError, match="broke off"):
+                    await call(ups["a"])
+        assert [m["method"] for _, _, m in server.seen if m].count("tools/call") == 1
+
+
+async def test_a_notification_that_is_never_answered_does_not_hold_up_requests(
+    raw_http: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugway.upstream.guard.NOTICE_TIMEOUT", 0.1)
+
+    class Slow(Legacy):
+        def __call__(self, method: str, headers: dict[str, str], message: Any) -> Any:
+            if message and message["method"] == "notifications/initialized":
+                return anyio.sleep_forever()
+            return super().__call__(method, headers, message)
+
+    with anyio.fail_after(10):
+        async with raw_http(Slow()) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            assert await call(ups["a"]) == {"ok": True}
+
+
+async def test_a_message_that_is_too_long_is_refused(
+    raw_http: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugway.upstream.guard.MAX_MESSAGE_BYTES", 1_000_000)
+    monkeypatch.setattr("plugway.upstream.http.MAX_MESSAGE_BYTES", 1_000_000)
+
+    def long(message: Any) -> dict[str, Any]:
+        return result(message, x="x" * 2_000_000)
+
+    def long_event(message: Any) -> bytes:
+        event = b"data: " + json.dumps(long(message)).encode() + b"\n\n"
+        return response(event, kind="text/event-stream")
+
+    def long_answer(message: Any) -> bytes:
+        return response(long(message))
+
+    server = Modern(long_answer, long_event)
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            with pytest.raises(ServerUnavailableError, match="too long"):
+                await call(ups["a"])
+            with pytest.raises(ServerUnavailableError, match="broke off its response"):
+                await call(ups["a"])
+            assert await call(ups["a"]) == {"ok": True}
+
+
+@pytest.mark.parametrize(
+    ("replies", "reason"),
+    [
+        (response(status="401 Unauthorized"), "answered HTTP 401 .*; check the server's `headers`"),
+        (response(status="404 Not Found"), "answered HTTP 404 .*; check the path of the `url`"),
+        (response(b"<html>", kind="text/html"), "something that is not JSON-RPC"),
+        (response(status="500 Internal Server Error"), "answered HTTP 500"),
+        (None, "broke off the connection"),
+    ],
+)
+async def test_a_server_that_cannot_be_connected_is_explained(
+    raw_http: Serve, replies: Reply, reason: str
+) -> None:
+    def always(method: str, headers: dict[str, str], message: Any) -> Reply:
+        return replies
+
+    with anyio.fail_after(10):
+        async with raw_http(always) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            with pytest.raises(ServerUnavailableError, match=reason):
+                await ups["a"].connect()
+            assert ups["a"].status.state == "down"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:{closed}/mcp?key=s3cret", "connection refused; is the server running"),
+        ("http://user:s3cret@no-such-host.invalid/mcp", "the host's name is not known"),
+        ("https://127.0.0.1:{plain}/mcp", "TLS failed; check whether `url` must begin with http"),
+    ],
+)
+async def test_a_server_that_cannot_be_reached_is_explained(
+    http_server: Serve, url: str, reason: str, free_tcp_port: int
+) -> None:
+    with anyio.fail_after(10):
+        async with http_server(Starlette()) as plain:
+            port = plain.rpartition(":")[2].partition("/")[0]
+            config = ServerConfig(url=url.format(closed=free_tcp_port, plain=port))
+            async with open_upstreams({"away": config}) as upstreams:
+                with pytest.raises(ServerUnavailableError, match=reason) as info:
+                    await upstreams["away"].connect()
+    assert "s3cret" not in info.value.message
+
+
+async def test_a_server_that_turns_silent_in_connecting_is_given_up(raw_http: Serve) -> None:
+    async def never(*_: Any) -> None:
+        await anyio.sleep_forever()
+
+    with anyio.fail_after(10):
+        async with raw_http(never) as url:
+            config = ServerConfig(url=url, connect_timeout=0.2)
+            async with open_upstreams({"mute": config}) as upstreams:
+                with pytest.raises(ServerUnavailableError, match=r"did not answer within 0\.2 s"):
+                    await upstreams["mute"].connect()
+
+
+@pytest.mark.parametrize("version", ["2024-11-05", "2025-11-25"])
+async def test_a_server_that_names_other_versions_is_asked_in_the_legacy_way(
+    raw_http: Serve, version: str
+) -> None:
+    def server(method: str, headers: dict[str, str], message: Any) -> bytes:
+        match message["method"]:
+            case "server/discover":
+                return response(result(message, supportedVersions=[version], capabilities={}))
+            case "initialize":
+                return response(result(message, protocolVersion=version, capabilities={}))
+            case _:
+                return response(status="202 Accepted")
+
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            await ups["a"].connect()
+            assert (ups["a"].status.era, ups["a"].status.protocol_version) == ("legacy", version)
+
+
+async def test_a_server_of_unknown_versions_is_reported(raw_http: Serve) -> None:
+    def modern(method: str, headers: dict[str, str], message: Any) -> bytes:
+        refusal = error(message, -32022, "unsupported")
+        refusal["error"]["data"] = {"supported": ["2031-01-01"], "requested": "2026-07-28"}
+        return response(refusal, "400 Bad Request")
+
+    def legacy(method: str, headers: dict[str, str], message: Any) -> bytes:
+        if message["method"] == "initialize":
+            return response(result(message, protocolVersion="1999-01-01", capabilities={}))
+        return response(error(message, -32601, "unknown"))
+
+    for server, reason in ((modern, "unsupported"), (legacy, "'1999-01-01', which is not spoken")):
+        with anyio.fail_after(10):
+            async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+                with pytest.raises(ServerUnavailableError, match=reason):
+                    await ups["a"].connect()
