@@ -22,6 +22,9 @@ RESERVED = {
 SAME_VERSION = {"mcp-types": "mcp", "pydantic-core": "pydantic"}
 """Distributions that come in exactly one version with the one that is declared."""
 
+DYNAMIC = "computed at run time"
+"""The name under which imports are listed whose names can't be read off the source."""
+
 Imported = dict[str, list[str]]
 
 
@@ -36,10 +39,8 @@ def modules(tree: ast.AST) -> Iterator[tuple[str, int]]:
                 yield from ((alias.name, node.lineno) for alias in names)
             case ast.ImportFrom(module=str(module), level=0):
                 yield module, node.lineno
-            case ast.ImportFrom(level=level) if level:
-                yield ".", node.lineno
             case ast.Call(func=ast.Name(id="__import__") | ast.Attribute(attr="import_module")):
-                yield "?", node.lineno
+                yield DYNAMIC, node.lineno
             case _:
                 pass
 
@@ -69,7 +70,7 @@ def test_a_member_declares_every_distribution_that_it_imports(
     for name, places in imported.items():
         sources = {normal(home) for home in homes.get(name, [name])}
         sources |= {SAME_VERSION.get(source, source) for source in sources}
-        if name not in sys.stdlib_module_names and not sources & (declared | {own}):
+        if name not in (sys.stdlib_module_names | {DYNAMIC}) and not sources & (declared | {own}):
             undeclared[name] = places
     assert undeclared == {}
 
@@ -100,8 +101,7 @@ def test_a_member_leaves_to_others_what_is_theirs(
     assert stolen == {}
 
 
-def test_imports_are_absolute_and_can_be_read_off_the_source(
-    member: str, imported: Imported
+def test_plugins_and_bridge_import_nothing_by_computed_names(
+    imported: Imported, member: str
 ) -> None:
-    assert imported.get(".", []) == []
-    assert [place for place in imported.get("?", []) if member != "core"] == []
+    assert member == "core" or DYNAMIC not in imported
