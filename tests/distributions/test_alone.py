@@ -24,22 +24,26 @@ names = sorted(found.name for found in distributions())
 print(json.dumps({"seconds": took, "modules": sorted(sys.modules), "distributions": names}))
 """
 
-LOAD = """
+START = """
 import json, sys
 from importlib.metadata import distribution
-from pydantic import ValidationError
 from plugway_hookspecs import Plugin
-loaded = {}
+configs = json.loads(sys.argv[2])
+plugins = {}
 for point in distribution(sys.argv[1]).entry_points:
-    kind = point.load()
-    loaded[point.name] = isinstance(kind, type) and issubclass(kind, Plugin)
-    if loaded[point.name]:
-        try:
-            kind(kind.Config(), name="x")
-        except ValidationError as error:
-            assert {found["type"] for found in error.errors()} == {"missing"}, error
-print(json.dumps(loaded))
+    found = point.load()
+    if isinstance(found, type):
+        config = found.Config.model_validate(configs.get(point.name, {}))
+        plugins[point.name] = isinstance(found(config, name="x"), Plugin)
+print(json.dumps(plugins))
 """
+
+CONFIGS = {
+    "deny_list": {"tools": ["*__delete_*"]},
+    "external": {"server": "guard"},
+    "regex_transform": {"rules": [{"pattern": "a", "replace": "b"}]},
+}
+"""The least that kinds need which have required settings."""
 
 
 def distributions(python: Path, run: Run) -> set[str]:
@@ -51,8 +55,8 @@ def imported(python: Path, run: Run, module: str) -> dict[str, Any]:
     return found
 
 
-def kinds(python: Path, run: Run, distribution: str) -> dict[str, bool]:
-    found: dict[str, bool] = json.loads(run(python, "-c", LOAD, distribution))
+def started(python: Path, run: Run, distribution: str) -> dict[str, bool]:
+    found: dict[str, bool] = json.loads(run(python, "-c", START, distribution, json.dumps(CONFIGS)))
     return found
 
 
@@ -76,13 +80,13 @@ def test_the_contract_alone_brings_no_http_stack_and_no_sdk(
         sys.stdout.write(f" import plugway_hookspecs: {found['seconds']:.3f} s ")
 
 
-def test_the_shipped_plugins_load_with_the_contract_and_their_extras(
+def test_the_shipped_plugins_start_with_the_contract_and_their_extras(
     install: Install, run: Run, projects: dict[str, dict[str, Any]]
 ) -> None:
     python = install("hookspecs", "builtin_plugins[all]")
     assert {"plugway", "mcp", "anyio"}.isdisjoint(distributions(python, run))
     declared = projects["builtin_plugins"]["entry-points"]["plugway.plugins.v1"]
-    assert kinds(python, run, "plugway-builtin-plugins") == dict.fromkeys(declared, True)
+    assert started(python, run, "plugway-builtin-plugins") == dict.fromkeys(declared, True)
 
 
 def test_the_shipped_plugins_import_without_their_extras(install: Install, run: Run) -> None:
@@ -91,11 +95,10 @@ def test_the_shipped_plugins_import_without_their_extras(install: Install, run: 
     assert {"google-re2", "jsonschema-rs"}.isdisjoint(distributions(python, run))
 
 
-def test_the_bridge_loads_without_the_gateway(install: Install, run: Run) -> None:
+def test_the_bridge_starts_without_the_gateway(install: Install, run: Run) -> None:
     python = install("hookspecs", "external_bridge")
     assert {"plugway", "plugway-builtin-plugins"}.isdisjoint(distributions(python, run))
-    found = kinds(python, run, "plugway-external-bridge")
-    assert found == {"external": True, "host": False}
+    assert started(python, run, "plugway-external-bridge") == {"external": True}
 
 
 def test_the_gateway_starts_without_shipped_plugins_and_bridge(

@@ -53,29 +53,6 @@ def say(text: str) -> str:
 server.run()
 """
 
-CALL = """
-import json, sys
-from pathlib import Path
-import anyio
-from plugway.config import load
-from plugway.errors import StartupError
-from plugway.exchange import Request
-from plugway.gateway import open_gateway
-from plugway_hookspecs import Client
-
-async def call():
-    params = {"name": "echo__say", "arguments": {"text": "hello"}}
-    request = Request("tools/call", params, Client(), modern=True)
-    with anyio.fail_after(30):
-        async with open_gateway(load(Path("plugway.yaml"))) as gateway:
-            print(json.dumps(await gateway.dispatcher.handle(request)))
-
-try:
-    anyio.run(call)
-except* StartupError as group:
-    sys.exit(str(group.exceptions[0]))
-"""
-
 
 @pytest.fixture
 def wheel(tmp_path: Path, build: Callable[[Path], Path]) -> Path:
@@ -102,13 +79,17 @@ def workplace(tmp_path: Path, bare: Path) -> Path:
 def test_an_installed_package_is_found_configured_and_called_and_missed_when_it_is_gone(
     bare: Path, wheel: Path, workplace: Path, run: Run
 ) -> None:
+    plugway = bare.with_name("plugway")
+    call = (plugway, "call", "echo__say", "--args", '{"text": "hello"}', "--json")
     run(bare, "-m", "pip", "install", "--quiet", "--no-index", wheel)
     try:
-        result = json.loads(run(bare, "-c", CALL, cwd=workplace))
+        kinds = json.loads(run(plugway, "plugins", "--kinds", "--json", cwd=workplace))["kinds"]
+        assert {kind["name"]: kind["package"] for kind in kinds}["shout"] == "acme-shout 3.1"
+        result = json.loads(run(*call, cwd=workplace))["result"]
         assert result["content"] == [{"type": "text", "text": "HELLO!!!"}]
     finally:
         run(bare, "-m", "pip", "uninstall", "--quiet", "--yes", "acme-shout")
-    said = run(bare, "-c", CALL, cwd=workplace, code=1)
+    said = run(*call, cwd=workplace, code=1)
     assert "'shout'" in said
     assert "is not installed" in said
     assert "Traceback" not in said
