@@ -1,0 +1,5 @@
+"""The command `plugway`."""
+
+from plugway.cli.entry import main
+
+__all__ = ["main"]

@@ -1,0 +1,1 @@
+"""One module per command; `command` in it is what click runs."""

@@ -1,0 +1,229 @@
+"""`plugway plugins`: the chains as they run, what is missing in them, and what could be added."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from rich.text import Text
+
+from plugway.cli.app import App
+from plugway.cli.failures import WRONG
+from plugway.cli.kinds import Kind, load_kinds
+from plugway.cli.options import declare
+from plugway.cli.output import Row, print_rows
+from plugway.conditions import Condition
+from plugway.config import Config
+from plugway.discovery import Discovery, discover
+from plugway.instances import Instance
+from plugway.methods import HOOKS
+from plugway.registry import Problem, Registry, open_registry
+from plugway.steps import Step
+from plugway.upstream import open_upstreams
+from plugway_hookspecs import Mode
+
+EXTERNAL = "external"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One step of one chain."""
+
+    order: str
+    """Its place; neighbours that run at the same time have the same, background ones none."""
+    name: str
+    kind: str
+    source: str
+    """The distribution and version that the kind comes from."""
+    priority: int
+    mode: str
+    on_error: str
+    when: str
+
+    @property
+    def external(self) -> bool:
+        """Whether it runs on another server."""
+        return self.kind == EXTERNAL
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chains:
+    """All chains, and what is configured but in none of them."""
+
+    links: dict[str, list[Link]]
+    problems: Sequence[Problem]
+    disabled: Sequence[str]
+    used: frozenset[str]
+    """The kinds that are configured."""
+
+
+@declare("plugins")
+@click.option("--kinds", is_flag=True, help="Only list the installed kinds; nothing is started.")
+def command(app: App, *, kinds: bool) -> int:
+    """Show the chains as they run, what is missing in them, and which kinds are installed.
+
+    Plugins are started to see what they consist of. The exit code is 1 if one is not running.
+    """
+    app.log(logging.CRITICAL)
+    discovery = discover()
+    chains = Chains({}, [], [], frozenset())
+    if not kinds:
+        config = app.load_config()
+        with app.err.status("starting …"):
+            chains = app.run(lambda _: _open(config, discovery))
+    installed = [kind for kind in load_kinds(discovery) if not kind.only_adds_commands]
+    if app.as_json:
+        app.document(_document(chains, installed, discovery))
+    else:
+        if not kinds:
+            _show_chains(app, chains)
+        _show_kinds(app, [k for k in installed if kinds or k.source.name not in chains.used])
+        _show_broken(app, [str(problem) for problem in discovery.problems])
+    return WRONG if chains.problems else 0
+
+
+async def _open(config: Config, discovery: Discovery) -> Chains:
+    async with (
+        open_upstreams(config.servers) as upstreams,
+        open_registry(config, discovery, upstreams, strict=False) as registry,
+    ):
+        links = {hook: _links(registry, hook) for hook in HOOKS}
+        disabled = [entry.name for entry in config.plugins if entry.mode is Mode.DISABLED]
+        used = frozenset(entry.kind for entry in config.plugins)
+        return Chains(links, list(registry.problems), disabled, used)
+
+
+def _links(registry: Registry, hook: str) -> list[Link]:
+    chain = registry.chain(hook)
+    links: list[Link] = []
+    for number, step in enumerate(chain.steps, start=1):
+        sign = f"{number}∥" if step.members else str(number)
+        links += [_link(registry, each, sign) for each in step.members or (step,)]
+    return links + [_link(registry, step, "") for step in chain.background]
+
+
+def _link(registry: Registry, step: Step, order: str) -> Link:
+    name, policy = step.scope.plugin, step.policy
+    instance = _owner(registry, name)
+    return Link(
+        order,
+        name,
+        instance.entry.kind,
+        f"{instance.source.distribution} {instance.source.version}".strip(),
+        policy.priority,
+        policy.mode.value,
+        policy.on_error.value,
+        _conditions(instance.entry.when),
+    )
+
+
+def _owner(registry: Registry, step: str) -> Instance:
+    """Return the plugin that a step belongs to; the steps of a plugin in parts are `name/part`."""
+    return next(i for i in registry.instances if f"{step}/".startswith(f"{i.name}/"))
+
+
+def _conditions(conditions: Sequence[Condition]) -> str:
+    parts: list[str] = []
+    for condition in conditions:
+        given: dict[str, list[str]] = condition.model_dump(exclude_none=True)
+        parts.append(" and ".join(f"{key}: {', '.join(v)}" for key, v in given.items()))
+    return " or ".join(filter(None, parts))
+
+
+def _show_chains(app: App, chains: Chains) -> None:
+    out = app.out
+    busy: dict[tuple[Link, ...], list[str]] = {}
+    for hook, links in chains.links.items():
+        busy.setdefault(tuple(links), []).append(hook)
+    busy.pop((), None)
+    for same, hooks in busy.items():
+        out.print(Text(", ".join(hooks), "bold cyan"))
+        header = ["", "NAME", "KIND", "MODE", "PRIORITY", "ON ERROR", "WHEN"]
+        print_rows(out, [_row(link) for link in same], header=header)
+        out.print()
+    if not busy:
+        out.print("No plugin is running; every request passes as it is.\n")
+    if any("∥" in link.order for links in busy for link in links):
+        out.print(Text("∥  these run at the same time; the first deny in order wins\n", "dim"))
+    if chains.problems:
+        out.print(Text("Not running", "bold red"))
+        rows = [Row([Text(p.plugin, "bold"), _problem(p)]) for p in chains.problems]
+        print_rows(out, rows)
+        out.print()
+    if chains.disabled:
+        out.print(Text(f"Disabled: {', '.join(chains.disabled)}\n", "dim"))
+
+
+def _row(link: Link) -> Row:
+    kind = Text(link.kind, "magenta" if link.external else "")
+    rest = [Text(link.mode), Text(str(link.priority)), Text(link.on_error), Text(link.when, "dim")]
+    return Row([Text(link.order or "after", "dim"), Text(link.name, "bold"), kind, *rest])
+
+
+def _problem(problem: Problem) -> Text:
+    text = Text(problem.message, "red")
+    return (
+        text + Text("  (the gateway does not start without it)", "dim") if problem.fatal else text
+    )
+
+
+def _show_kinds(app: App, kinds: Sequence[Kind]) -> None:
+    if not kinds:
+        return
+    app.out.print(Text("Installed kinds, not in use", "bold"))
+    rows: list[Row] = []
+    for kind in kinds:
+        told = Text(str(kind.error), "red")
+        if kind.error is None:
+            told = Text.assemble(kind.description, (f" ({_package(kind)})", "dim"))
+        rows.append(Row([Text(kind.source.name, "cyan"), told]))
+    print_rows(app.out, rows)
+
+
+def _package(kind: Kind) -> str:
+    return f"{kind.source.distribution} {kind.source.version}".strip()
+
+
+def _show_broken(app: App, problems: Sequence[str]) -> None:
+    if problems:
+        app.out.print(Text("\nBroken packages", "bold red"))
+        print_rows(app.out, [Row([problem]) for problem in problems])
+
+
+def _document(chains: Chains, kinds: Sequence[Kind], discovery: Discovery) -> dict[str, Any]:
+    return {
+        "chains": {
+            hook: [
+                {
+                    "name": link.name,
+                    "kind": link.kind,
+                    "package": link.source,
+                    "external": link.external,
+                    "mode": link.mode,
+                    "priority": link.priority,
+                    "on_error": link.on_error,
+                    "when": link.when,
+                    "concurrent": "∥" in link.order,
+                }
+                for link in links
+            ]
+            for hook, links in chains.links.items()
+        },
+        "problems": [
+            {"plugin": p.plugin, "message": p.message, "fatal": p.fatal} for p in chains.problems
+        ],
+        "disabled": list(chains.disabled),
+        "kinds": [
+            {
+                "name": kind.source.name,
+                "package": _package(kind),
+                "description": kind.description,
+                "hooks": kind.hooks,
+                "configured": kind.source.name in chains.used,
+                "error": str(kind.error) if kind.error else None,
+            }
+            for kind in kinds
+        ],
+        "packages": [str(problem) for problem in discovery.problems],
+    }

@@ -1,0 +1,138 @@
+"""`plugway serve`: run the gateway."""
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+from rich.text import Text
+
+from plugway.cli.app import App
+from plugway.cli.failures import INTERRUPTED
+from plugway.cli.inspection import count, server_row, start
+from plugway.cli.listening import listen
+from plugway.cli.options import declare, file_path
+from plugway.cli.output import plural, print_rows
+from plugway.cli.running import InterruptedRunError, Interrupts
+from plugway.cli.standard_input import endable_stdin
+from plugway.config import Config
+from plugway.downstream.http import HttpServer, http_app
+from plugway.downstream.stdio import serve_stdio
+from plugway.gateway import VERSION, Gateway, open_gateway
+
+
+class _Server(HttpServer):
+    """A server that leaves signals alone: there is more to close than itself."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Do nothing."""
+        yield
+
+    def stop(self) -> None:
+        """Finish what is under way, then return from `serve`."""
+        self.should_exit = True
+
+
+@declare("serve")
+@click.argument("file", required=False, type=file_path, metavar="[CONFIG]")
+@click.option("--stdio", is_flag=True, help="Serve one client on standard input and output.")
+@click.option("--host", help="The address to listen on; beyond 127.0.0.1 a token is needed.")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 for any that is free.")
+@click.option("--path", help="The path of the MCP endpoint.")
+def command(
+    app: App,
+    file: Path | None,
+    host: str | None,
+    port: int | None,
+    path: str | None,
+    *,
+    stdio: bool,
+) -> int:
+    """Run the gateway, over HTTP or standard input and output.
+
+    Prints the endpoint and what to put into your client's configuration. Ctrl-C or SIGTERM ends it:
+    requests that are under way get two seconds, then every server that it started is stopped.
+    """
+    if file is not None:
+        app.config_file = file
+    app.log(logging.INFO)
+    given = {"host": host, "port": port, "path": path}
+    overrides = {key: value for key, value in given.items() if value is not None}
+    config = _with(app.load_config(), overrides)
+    for note in config.notes:
+        app.err.print(Text.assemble(("note: ", "yellow"), note), soft_wrap=True)
+    run = _over_stdio if stdio else _over_http
+    try:
+        app.run(lambda interrupts: run(app, config, interrupts))
+    except InterruptedRunError as error:
+        return 0 if error.number == signal.SIGTERM else INTERRUPTED
+    return 0
+
+
+def _with(config: Config, overrides: dict[str, Any]) -> Config:
+    """Return the configuration with what the command line says about the gateway."""
+    gateway = config.gateway.model_copy(update=overrides)
+    return config.model_copy(update={"gateway": gateway})
+
+
+async def _over_stdio(app: App, config: Config, interrupts: Interrupts) -> None:
+    if sys.stdin.isatty():
+        message = "speaking MCP on standard input and output, as clients expect it; Ctrl-D ends it"
+        app.err.print(Text(message, "dim"))
+    async with open_gateway(config) as gateway:
+        with endable_stdin() as end:
+            interrupts.stop = end
+            await serve_stdio(gateway.edge)
+
+
+async def _over_http(app: App, config: Config, interrupts: Interrupts) -> None:
+    settings = config.gateway
+    with listen(settings.host, settings.port) as listening:
+        async with open_gateway(config) as gateway:
+            server = _Server(http_app(gateway.edge, settings), settings.host, settings.port)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_greet, app, gateway, server)
+                interrupts.stop = server.stop
+                await server.serve([listening])
+                tasks.cancel_scope.cancel()
+
+
+async def _greet(app: App, gateway: Gateway, server: _Server) -> None:
+    """Say where the gateway is and how to connect, then what its servers offer."""
+    await server.listening.wait()
+    settings = gateway.config.gateway
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{server.port}{settings.path}"
+    entry: dict[str, Any] = {"type": "http", "url": url}
+    if settings.token is not None:
+        entry["headers"] = {"Authorization": "Bearer <gateway.token>"}
+    snippet = {"mcpServers": {settings.name: entry}}
+    servers, plugins = len(gateway.config.servers), len(gateway.registry.instances)
+    if app.as_json:
+        app.document({"url": url, "servers": servers, "plugins": plugins, "client": snippet})
+        sys.stdout.flush()
+        return
+    counts = f"{plural(servers, 'server')}, {plural(plugins, 'plugin')}"
+    app.out.print(Text.assemble(f"plugway {VERSION} at ", (url, "bold green"), f"  ({counts})"))
+    app.out.print("\nPut this into your client's configuration:\n")
+    app.out.print(Text(json.dumps(snippet, indent=2), "cyan"), soft_wrap=True)
+    app.out.print()
+    async with anyio.create_task_group() as tasks:
+        for member in gateway.catalog.members:
+            tasks.start_soon(_introduce, app, gateway, member.name)
+
+
+async def _introduce(app: App, gateway: Gateway, name: str) -> None:
+    report = await start(gateway.upstreams[name], exposed=True)
+    member = next(each for each in gateway.catalog.members if each.name == name)
+    if not report.failure:
+        await count(member, report)
+    longest = max(len(each.name) for each in gateway.catalog.members)
+    print_rows(app.out, [server_row(report)], least=[1, longest, 17, 7])

@@ -1,0 +1,41 @@
+"""Where the process starts and ends: every error becomes a sentence and an exit code."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from io import TextIOWrapper
+
+import click
+
+from plugway.cli.app import App
+from plugway.cli.root import root
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command line, by default the process's own, and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a sign is no failure
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    app = App()
+    try:
+        code: object = root.main(
+            None if arguments is None else list(arguments),
+            prog_name="plugway",
+            standalone_mode=False,
+            obj=app,
+        )
+        sys.stdout.flush()
+    except (click.Abort, KeyboardInterrupt):
+        return app.report(KeyboardInterrupt())
+    except BrokenPipeError:
+        with suppress(OSError, ValueError):
+            sys.stdout.close()
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last one to see it: a sentence for people
+        return app.report(error)
+    return code if isinstance(code, int) else 0

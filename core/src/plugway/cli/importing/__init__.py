@@ -1,0 +1,1 @@
+"""Make a first configuration from what MCP clients on this machine already use."""
