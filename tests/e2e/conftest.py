@@ -4,7 +4,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -26,21 +25,26 @@ class HttpFeatures:
     """The features server over HTTP, in a process that a test may kill and start again."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+        with self._listening(0) as probe:
             self.port = int(probe.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}/mcp"
         self.process: subprocess.Popen[bytes] | None = None
 
+    @staticmethod
+    def _listening(port: int) -> socket.socket:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        return listener
+
     def start(self) -> None:
-        command = [sys.executable, str(FEATURES), str(self.port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-        raise TimeoutError("the features server did not come up")
+        """Start the server on a socket that listens already: nobody has to wait for it."""
+        with self._listening(self.port) as listener:
+            handle = listener.fileno()
+            command = [sys.executable, str(FEATURES), str(handle)]
+            quiet = subprocess.DEVNULL
+            self.process = subprocess.Popen(command, stdout=quiet, stderr=quiet, pass_fds=[handle])
 
     def stop(self) -> None:
         if self.process is not None:

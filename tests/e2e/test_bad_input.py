@@ -40,9 +40,9 @@ class Raw:
 
 
 @pytest.fixture
-async def raw(serve_http: Any, stdio_features: Any) -> Any:
+async def raw(serve_http: Any, shared_features: Any) -> Any:
     async with (
-        serve_http({"mcpServers": {"up": stdio_features}}) as (_, url),
+        serve_http({"mcpServers": {"up": {"url": shared_features.url}}}) as (_, url),
         httpx2.AsyncClient(timeout=20) as http,
     ):
         yield Raw(http, url)
@@ -93,7 +93,7 @@ async def test_a_body_over_the_limit_is_refused(raw: Raw) -> None:
     [
         ("no/such/method", {}, -32601),
         ("tools/call", {}, -32602),
-        ("tools/call", {"name": 7, "arguments": {}}, -32602),
+        ("tools/call", {"name": 7, "arguments": {}}, -32020),
         ("tools/call", {"name": "up__add", "arguments": [1]}, -32602),
         ("tools/call", {"name": "up__nothing", "arguments": {}}, -32602),
         ("tools/call", {"name": "nobody__add", "arguments": {}}, -32602),

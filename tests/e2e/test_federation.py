@@ -4,6 +4,7 @@ from typing import Any
 
 import anyio
 import pytest
+from mcp import Client, MCPError
 
 UNAVAILABLE = "plugway/unavailable"
 DEAD = {"url": "http://127.0.0.1:9/mcp", "connect_timeout": 2}
@@ -30,22 +31,27 @@ async def test_a_dead_server_is_reported_as_missing_and_the_others_stay(
 
 @pytest.mark.parametrize("era", ["modern", "legacy"])
 async def test_a_server_that_restarts_comes_back_by_itself(
-    connect: Any, stdio_features: Any, features: Any, era: str
+    serve_http: Any, stdio_features: Any, features: Any, era: str
 ) -> None:
     servers = {"steady": stdio_features, "flaky": {"url": features.url, "era": era}}
     features.start()
     with anyio.fail_after(60):
-        async with connect({"mcpServers": servers}, front="http", mode="auto") as client:
+        async with (
+            serve_http({"mcpServers": servers}) as (gateway, url),
+            Client(url, cache=None) as client,
+        ):
             assert await listed(client) == ({"steady", "flaky"}, [])
             features.stop()
-            with pytest.raises(Exception, match="flaky"):
+            with pytest.raises(MCPError, match="flaky"):
                 await client.call_tool("flaky__add", {"a": 1, "b": 1})
             result = await client.call_tool("steady__add", {"a": 1, "b": 1})
             assert result.structured_content == {"result": 2}
             assert await listed(client) == ({"steady"}, ["flaky"])
+            back = anyio.Event()
+            gateway.catalog.subscribe(lambda _: back.set())
             features.start()
-            while (await listed(client))[1]:
-                await anyio.lowlevel.checkpoint()
+            await back.wait()
+            assert await listed(client) == ({"steady", "flaky"}, [])
             result = await client.call_tool("flaky__add", {"a": 2, "b": 2})
             assert result.structured_content == {"result": 4}
 

@@ -130,6 +130,7 @@ class Member:
         listing = self._listings[kind]
         try:
             with anyio.fail_after(self.list_timeout):
+                await self.source.connect()  # what is down is missing, whatever is remembered
                 async with listing.lock:
                     if listing.fresh_until < time.monotonic():
                         await self._load(kind, listing)
@@ -150,7 +151,6 @@ class Member:
         return (await self.entries(kind)).get(name)
 
     async def _load(self, kind: Kind, listing: _Listing) -> None:
-        await self.source.connect()
         items: list[Any] = []
         ttl = 0.0
         if kind.capability in self.source.capabilities:

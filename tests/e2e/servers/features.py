@@ -1,5 +1,6 @@
-"""An MCP server on the official SDK with one of everything: `features.py [PORT]`, else stdio."""
+"""An MCP server on the official SDK with one of everything: `features.py [SOCKET]`, else stdio."""
 
+import socket
 import sys
 
 import anyio
@@ -40,6 +41,7 @@ async def wait_for_ever() -> str:
         await anyio.sleep_forever()
     finally:
         seen["cancelled"] += 1
+    return "never"
 
 
 @server.tool()
@@ -72,7 +74,7 @@ def by_name(name: str) -> str:
     return f"memo of {name}"
 
 
-@server.completion()
+@server.completion()  # type: ignore[no-untyped-call, untyped-decorator]  # untyped in mcp 2.3
 async def complete(ref: object, argument: object, context: object) -> Completion:
     """Complete any argument."""
     return Completion(values=["alpha", "beta"], has_more=False)
@@ -80,7 +82,7 @@ async def complete(ref: object, argument: object, context: object) -> Completion
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        app = server.streamable_http_app()
-        uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+        config = uvicorn.Config(server.streamable_http_app(), log_level="error")
+        uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
     else:
         server.run("stdio")
