@@ -1,18 +1,24 @@
 """Several servers behind one gateway: what is dead or slow is missing, and comes back."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import anyio
 import pytest
 from mcp import Client, MCPError
 
+from plugway.gateway import Gateway
+
+Serve = Callable[[dict[str, Any]], AbstractAsyncContextManager[tuple[Gateway, str]]]
 UNAVAILABLE = "plugway/unavailable"
 DEAD = {"url": "http://127.0.0.1:9/mcp", "connect_timeout": 2}
 
 
 async def listed(client: Any) -> tuple[set[str], list[str]]:
     result = await client.list_tools()
-    missing = (result.meta or {}).get(UNAVAILABLE, [])
+    meta: dict[str, Any] = result.meta or {}
+    missing: list[dict[str, str]] = meta.get(UNAVAILABLE, [])
     return {tool.name.partition("__")[0] for tool in result.tools}, [m["server"] for m in missing]
 
 
@@ -31,7 +37,7 @@ async def test_a_dead_server_is_reported_as_missing_and_the_others_stay(
 
 @pytest.mark.parametrize("era", ["modern", "legacy"])
 async def test_a_server_that_restarts_comes_back_by_itself(
-    serve_http: Any, stdio_features: Any, features: Any, era: str
+    serve_http: Serve, stdio_features: Any, features: Any, era: str
 ) -> None:
     servers = {"steady": stdio_features, "flaky": {"url": features.url, "era": era}}
     features.start()
@@ -48,7 +54,7 @@ async def test_a_server_that_restarts_comes_back_by_itself(
             assert result.structured_content == {"result": 2}
             assert await listed(client) == ({"steady"}, ["flaky"])
             back = anyio.Event()
-            gateway.catalog.subscribe(lambda _: back.set())
+            gateway.catalog.subscribe(lambda _method: back.set())
             features.start()
             await back.wait()
             assert await listed(client) == ({"steady", "flaky"}, [])

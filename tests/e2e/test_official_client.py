@@ -78,7 +78,7 @@ async def cancels(client: Client) -> None:
     """Give up a call, and see at the server that it was cancelled there."""
     started, cancelled = await calls_seen(client)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(client.call_tool, "up__wait_for_ever", {})
+        tasks.start_soon(client.call_tool, "up__wait_for_ever")
         while (await calls_seen(client))[0] == started:
             pass
         tasks.cancel_scope.cancel()
