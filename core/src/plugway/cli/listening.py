@@ -11,8 +11,11 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = host == "::" and socket.has_dualstack_ipv6()
     try:
-        return socket.create_server((host, port), family=family, dualstack_ipv6=both)
+        listener = socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except OSError as error:
         reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
         message = f"can't listen on {host}, port {port}: {reason}; choose another with --port"
         raise ClickException(message) from None
+    # asyncio does it for sockets of its own only; without it each answer waits 40 ms for an ACK
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
