@@ -75,7 +75,8 @@ Answer = Callable[[str, dict[str, str], Any], Any]
 def raw_http() -> Callable[[Answer], AbstractAsyncContextManager[str]]:
     """Serve HTTP by hand: `answer(method, headers, message)` returns the bytes to send.
 
-    It may be a coroutine function; None closes the connection without an answer.
+    It may be a coroutine function, or an async generator of chunks; None closes the connection
+    without an answer. When the client closes the connection the answer is cancelled.
     """
 
     @asynccontextmanager
@@ -86,12 +87,13 @@ def raw_http() -> Callable[[Answer], AbstractAsyncContextManager[str]]:
                 head = (await buffered.receive_until(b"\r\n\r\n", 65536)).decode()
                 first, *lines = head.split("\r\n")
                 headers = {k.lower(): v.strip() for k, _, v in (i.partition(":") for i in lines)}
+                headers[":path"] = first.split()[1]
                 body = await buffered.receive_exactly(int(headers.get("content-length", "0")))
                 message = json.loads(body) if body else None
-                reply = answer(first.split()[0], headers, message)
-                reply = await reply if inspect.isawaitable(reply) else reply
-                if reply is not None:
-                    await stream.send(reply)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(cancel_when_closed, stream, tasks.cancel_scope)
+                    await send(stream, answer(first.split()[0], headers, message))
+                    tasks.cancel_scope.cancel()
 
         listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
         async with listener, anyio.create_task_group() as tasks:
@@ -102,10 +104,31 @@ def raw_http() -> Callable[[Answer], AbstractAsyncContextManager[str]]:
     return serve
 
 
+async def cancel_when_closed(stream: SocketStream, scope: anyio.CancelScope) -> None:
+    with suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        await stream.receive()
+    scope.cancel()
+
+
+async def send(stream: SocketStream, reply: Any) -> None:
+    chunks: Any = reply if inspect.isasyncgen(reply) else one(reply)
+    async for chunk in chunks:
+        await stream.send(chunk)
+
+
+async def one(reply: Any) -> AsyncGenerator[bytes]:
+    content = await reply if inspect.isawaitable(reply) else reply
+    if content is not None:
+        yield content
+
+
 def suppressed(handle: Callable[[SocketStream], Awaitable[None]]) -> Any:
     async def handle_quietly(stream: SocketStream) -> None:
-        with suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.IncompleteRead):
+        closed = anyio.EndOfStream, anyio.BrokenResourceError, anyio.IncompleteRead
+        try:
             await handle(stream)
+        except* closed:
+            pass
 
     return handle_quietly
 

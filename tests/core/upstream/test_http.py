@@ -2,16 +2,19 @@
 
 import gzip
 import json
-from collections.abc import Callable, Mapping
+import logging
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 from starlette.applications import Starlette
 
 from plugway.config import ServerConfig
-from plugway.upstream import Upstream, open_upstreams
+from plugway.upstream import ServerTimeoutError, Upstream, open_upstreams
 from plugway_hookspecs import ServerError, ServerUnavailableError
 
 Serve = Callable[..., AbstractAsyncContextManager[str]]
@@ -43,10 +46,14 @@ class Modern:
 
     def __init__(self, *replies: Any) -> None:
         self.replies = list(replies)
+        self.paths: list[str] = []
         self.seen: list[tuple[str, dict[str, str], Any]] = []
 
     def __call__(self, method: str, headers: dict[str, str], message: Any) -> Any:
         self.seen.append((method, headers, message))
+        self.paths.append(headers[":path"])
+        if "id" not in message:
+            return response(status="202 Accepted")
         if message["method"] == "server/discover":
             return response(
                 result(message, supportedVersions=["2026-07-28"], capabilities={"tools": {}})
@@ -62,12 +69,14 @@ class Legacy(Modern):
     def __init__(self, *replies: Any) -> None:
         super().__init__(*replies)
         self.sessions = 0
+        self.streams: list[Any] = []
 
     def __call__(self, method: str, headers: dict[str, str], message: Any) -> Any:
         name = message["method"] if message else ""
         if method != "POST":
             self.seen.append((method, headers, message))
-            return response(status="405 Method Not Allowed")
+            streams = self.streams if method == "GET" else []
+            return streams.pop(0) if streams else response(status="404 Not Found")
         if name == "server/discover":
             return response(error(message, -32601, "no such method"), "400 Bad Request")
         if name == "initialize":
@@ -200,6 +209,7 @@ async def test_only_configured_headers_are_sent_and_no_cookies_kept(raw_http: Se
                 await call(upstreams["a"])
     headers = next(headers for _, headers, message in server.seen if message)
     assert set(headers) == {
+        ":path",
         "host",
         "accept",
         "accept-encoding",
@@ -250,6 +260,85 @@ async def test_a_lost_session_is_made_anew_and_the_request_sent_again_once(
             sessions = [h["mcp-session-id"] for _, h, m in server.seen if m]
             assert sessions == ["s1", "s2"]
             assert ups["a"].status.state == "up"
+
+
+async def test_an_error_after_a_lost_session_is_the_servers_own(raw_http: Serve) -> None:
+    lost = response(status="404 Not Found", kind="text/plain")
+    server = Legacy(lost, response(error(None, -32602, "no such tool")))
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            with pytest.raises(ServerError, match="no such tool"):
+                await call(ups["a"])
+
+
+async def test_a_server_without_a_stream_of_its_own_keeps_its_session(raw_http: Serve) -> None:
+    server = Legacy()
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            await call(ups["a"])
+            while "GET" not in [method for method, _, _ in server.seen]:
+                await checkpoint()
+            await anyio.wait_all_tasks_blocked()
+            await call(ups["a"])
+            assert server.sessions == 1
+
+
+async def test_a_session_that_ends_with_its_stream_is_made_anew_by_itself(
+    raw_http: Serve,
+) -> None:
+    renewed = anyio.Event()
+    server = Legacy()
+    server.streams = [response(b"retry: 1\n\n", kind="text/event-stream")]
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            await ups["a"].connect()
+            ups["a"].on_list_changed(lambda _: renewed.set())
+            await renewed.wait()
+    assert server.sessions == 2
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_response_that_nobody_waits_for_is_let_go_of(
+    raw_http: Serve, streaming: bool
+) -> None:
+    let_go = anyio.Event()
+
+    async def never(message: Any) -> Any:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            let_go.set()
+
+    async def stream(message: Any) -> AsyncGenerator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nid: 1\ndata:\n\n"
+        await never(message)
+
+    server = Legacy(stream if streaming else never)
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            with pytest.raises(ServerTimeoutError):
+                await ups["a"].request("tools/call", {"name": "x"}, timeout=0.2)
+            await let_go.wait()
+            assert await call(ups["a"]) == {"ok": True}
+            methods = [message["method"] for _, _, message in server.seen if message]
+            resumed = [h for _, h, _ in server.seen if "last-event-id" in h]
+    assert methods == ["tools/call", "notifications/cancelled", "tools/call"]
+    assert resumed == []
+
+
+async def test_secrets_in_the_url_reach_the_server_and_no_log(
+    raw_http: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Modern(response(status="500 Internal Server Error"))
+    with anyio.fail_after(10), caplog.at_level(logging.DEBUG):
+        async with raw_http(server) as url:
+            secret = url.replace("http://", "http://us%3Aer:s3cret@") + "?key=s3cret"
+            async with open_upstreams({"a": ServerConfig(url=secret)}) as upstreams:
+                with pytest.raises(ServerUnavailableError, match="HTTP 500"):
+                    await call(upstreams["a"])
+    assert server.seen[0][1]["authorization"] == f"Basic {b64encode(b'us:er:s3cret').decode()}"
+    assert server.paths == ["/mcp?key=s3cret"] * 2
+    assert "s3cret" not in caplog.text
 
 
 async def test_a_session_that_is_lost_twice_is_an_error(raw_http: Serve) -> None:

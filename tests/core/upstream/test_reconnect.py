@@ -124,6 +124,17 @@ async def test_a_program_that_dies_is_started_again(era: Era, sdk_program: dict[
             assert upstreams["other"].status.error == ""
 
 
+async def test_the_next_request_after_a_death_finds_a_new_program(
+    line_program: Callable[[str], dict[str, Any]],
+) -> None:
+    config = ServerConfig(**line_program("refuse"), era="legacy")
+    with anyio.fail_after(10):
+        async with open_upstreams({"program": config}) as upstreams:
+            with pytest.raises(ServerUnavailableError, match=LOST):
+                await upstreams["program"].request("tools/call", tool("say", lines=[], exit=0))
+            assert await upstreams["program"].request("tools/call", tool("echo"))
+
+
 async def test_while_a_server_is_down_requests_fail_at_once_until_it_is_back(
     raw_http: Serve, scripted: Callable[..., Any], free_tcp_port: int
 ) -> None:

@@ -28,23 +28,30 @@ class Call:
     """True for a stream of the gateway's own, which nobody waits for."""
     fault: Fault | None = None
     """Written by the transport, which sees what the SDK's error does not tell."""
+    abort: Callable[[], None] | None = None
+    """Written by the transport: makes it let go of the answer."""
     _ordered: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
-    _done: bool = False
+    _open: bool = False
+
+    def open(self) -> None:
+        """Begin to wait for the answer."""
+        self.fault = self.abort = None
+        self._open = True
+
+    def close(self) -> None:
+        """Deliver nothing more: the caller has gone."""
+        self._open = False
 
     async def deliver(self, callback: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Pass a notification on, in the order of arrival, unless the call is over."""
+        """Pass a notification on, in the order of arrival, unless the call is closed."""
         async with self._ordered:
-            if not self._done:
+            if self._open:
                 await callback(*args)
 
-    async def finish(self) -> None:
+    async def delivered(self) -> None:
         """Wait until every notification is passed on that came before the answer."""
         async with self._ordered:
-            self._done = True
-
-    def abandon(self) -> None:
-        """Deliver nothing more: the caller has gone."""
-        self._done = True
+            self._open = False
 
 
 class Calls:
@@ -53,7 +60,7 @@ class Calls:
     def __init__(self) -> None:
         self._calls: dict[int, Call] = {}
         self._ids = count(1)
-        self._waiters: list[anyio.Event] = []
+        self._changed = anyio.Event()
 
     def add(self, call: Call) -> int:
         """Mint an id for a call."""
@@ -64,9 +71,9 @@ class Calls:
     def remove(self, request_id: int) -> None:
         """Forget a call."""
         del self._calls[request_id]
-        if self._waiters and not self._awaited():
-            for waiter in self._waiters:
-                waiter.set()
+        if not self._calls:
+            self._changed.set()
+            self._changed = anyio.Event()
 
     def get(self, request_id: object) -> Call | None:
         """Return the call of that id; servers may echo an id as a string."""
@@ -78,15 +85,14 @@ class Calls:
 
     def only(self, *, logging: bool = False) -> Call | None:
         """Return the call under way if it is the only one (of those that asked for logs)."""
-        candidates = [c for c in self._awaited() if c.log_level or not logging]
+        candidates = [
+            call
+            for call in self._calls.values()
+            if not call.background and (call.log_level or not logging)
+        ]
         return candidates[0] if len(candidates) == 1 else None
 
     async def drained(self) -> None:
         """Wait until no call is under way."""
-        if self._awaited():
-            waiter = anyio.Event()
-            self._waiters.append(waiter)
-            await waiter.wait()
-
-    def _awaited(self) -> list[Call]:
-        return [call for call in self._calls.values() if not call.background]
+        while self._calls:
+            await self._changed.wait()

@@ -1,7 +1,7 @@
 """Notice when a server's lists change."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import anyio
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
@@ -20,16 +20,6 @@ ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 _NO_LISTENING = frozenset({METHOD_NOT_FOUND, INVALID_PARAMS, INVALID_REQUEST})
 
 
-class Requests(Protocol):
-    """The part of a connection that listening needs."""
-
-    peer: Peer
-
-    async def request(self, call: Call) -> dict[str, Any]:
-        """Send one request; raises `ServerError` or `NoAnswerError`."""
-        ...
-
-
 class Changes:
     """Tells `on_event` the method of every list-changed notification."""
 
@@ -46,12 +36,13 @@ class Changes:
             for name in self._lists:  # nobody tells what changed while nobody listened
                 self._on_event(f"notifications/{name}/list_changed")
 
-    async def listen(self, connection: Requests) -> None:
+    async def listen(
+        self, peer: Peer, request: Callable[[Call], Awaitable[dict[str, Any]]]
+    ) -> None:
         """Keep a `subscriptions/listen` stream to a modern server that announces its changes.
 
         Legacy servers notify unasked.
         """
-        peer = connection.peer
         self._lists = [name for name in LISTS if _announced(peer.capabilities, name)]
         if peer.era != "modern" or not self._lists:
             return
@@ -60,7 +51,7 @@ class Changes:
         while True:
             opened = anyio.current_time()
             try:
-                await connection.request(Call("subscriptions/listen", params, background=True))
+                await request(Call("subscriptions/listen", params, background=True))
             except ServerError as error:
                 if error.code in _NO_LISTENING:
                     return

@@ -93,12 +93,12 @@ class SdkConnector:
                     failure = error
                 else:
                     self._era = peer.era
-                    connection.peer = peer
+                    connection.agree(peer)
                     task_status.started(connection)
-                    await connection.serve()
+                    await connection.serve(peer)
                 tasks.cancel_scope.cancel()
         except OSError as error:
-            failure = ConnectFailedError(self._not_started(error))
+            failure = failure or ConnectFailedError(self._not_started(error))
         except Exception as error:  # the SDK's transports may raise anything
             log.debug("server %r: connection lost", self._server, exc_info=True)
             failure = failure or ConnectFailedError(faults.of_crash(error))
@@ -109,7 +109,7 @@ class SdkConnector:
 
     def _transport(self, connection: SdkConnection) -> AbstractAsyncContextManager[Any]:
         if self._pool is None:
-            return stdio_transport(self._config, connection.calls, self._output)
+            return stdio_transport(self._config, connection.calls, self._output, connection.retire)
         return http_transport(self._config, self._pool, connection.calls, connection.retire)
 
     async def _negotiate(self, connection: SdkConnection, era: str) -> Peer:
@@ -125,7 +125,7 @@ class SdkConnector:
             silent = status is None and not error.fault.unsent
             raise ConnectFailedError(error.fault, silent=silent, refused=bool(status)) from None
         except ServerError as error:
-            said = error.message.partition("\n")[0][:MAX_QUOTE]
+            said = " ".join(error.message.split())[:MAX_QUOTE]
             fault = Fault(f"refused to connect: {said} (error {error.code})")
             raise ConnectFailedError(fault, refused=True) from None
         except NotSpokenError as error:

@@ -14,6 +14,8 @@ from plugway.upstream.errors import Fault
 
 CLOSED = Fault("closed the connection before it answered")
 SESSION_LOST = Fault("has forgotten the session", unsent=True, status=404)
+STREAM_BROKEN = Fault("broke off its response before the answer")
+ABANDONED = Fault("was asked by a caller that has given up")
 NOT_JSON_RPC = Fault("answered with something that is not JSON-RPC")
 TOO_LONG = Fault("answered with a message that is too long to be read")
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}

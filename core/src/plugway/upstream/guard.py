@@ -18,6 +18,7 @@ from plugway.upstream.calls import Call, Calls
 from plugway.upstream.connection import MAX_MESSAGE_BYTES
 from plugway.upstream.envelope import CALL_HEADER
 from plugway.upstream.errors import Fault, NoAnswerError
+from plugway.upstream.streams import AbortableStream
 
 NOTICE_TIMEOUT = 5.0
 """Seconds for a message that has no answer; the SDK sends nothing else meanwhile."""
@@ -33,12 +34,15 @@ _DROPPED = frozenset({b"content-encoding", b"content-length", b"transfer-encodin
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
-    """One connection's way into the upstream's pool; closing it leaves the pool open."""
+    """One connection's way into the upstream's pool; closing it leaves the pool open.
+
+    `url` is where everything goes, whatever the SDK was told.
+    """
 
     def __init__(
         self,
         pool: httpx2.AsyncBaseTransport,
-        url: str,
+        url: httpx2.URL,
         calls: Calls,
         retire: Callable[[Fault], None],
     ) -> None:
@@ -46,40 +50,55 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self._url = url
         self._calls = calls
         self._retire = retire
+        self._listened = False
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one HTTP request; a failed GET raises, as the SDK expects and survives it."""
         request_id = request.headers.get(CALL_HEADER, "")
         call = self._calls.get(request_id)
         if call is not None:
-            return await self._ask(_without_mark(request), call, int(request_id))
+            return await self._ask(request, call, int(request_id))
         if request.method == "GET":
             return await self._listen(request)
         return await self._notify(request)
 
     async def _ask(self, request: httpx2.Request, call: Call, request_id: int) -> httpx2.Response:
+        fault = faults.ABANDONED
         try:
-            response = await self._follow(request)
-            if response.status_code == 200 and _content_type(response) == "text/event-stream":
-                return response
-            return await self._checked(request, response, request_id)
+            with anyio.CancelScope() as scope:
+                call.abort = scope.cancel
+                return await self._answer(request, call, request_id)
         except NoAnswerError as error:
-            call.fault = error.fault
-            if error.fault.unsent:
-                self._retire(error.fault)
-            return _error_response(request_id, error.fault)
+            fault = error.fault
+            if fault.unsent:
+                self._retire(fault)
+        call.fault = fault
+        return _error_response(request_id, fault)
+
+    async def _answer(
+        self, request: httpx2.Request, call: Call, request_id: int
+    ) -> httpx2.Response:
+        response = await self._follow(request)
+        stream = response.stream
+        events = response.is_success and _content_type(response) == "text/event-stream"
+        if events and isinstance(stream, httpx2.AsyncByteStream):
+            response.stream = abortable = AbortableStream(stream)
+            call.abort = abortable.abort
+            return response
+        return await self._checked(request, response, request_id)
 
     async def _listen(self, request: httpx2.Request) -> httpx2.Response:
         """Open the stream on which a legacy server sends what belongs to no request."""
         try:
-            response = await self._pool.handle_async_request(request)
+            response = await self._pool.handle_async_request(_copy(request, url=self._url))
         except httpx2.TransportError as error:
-            fault = faults.of_http_error(error, self._url)
+            fault = faults.of_http_error(error, str(self._url))
             if fault.unsent:
                 self._retire(fault)
             raise
-        if response.status_code == 404 and SESSION_HEADER in request.headers:
+        if response.status_code == 404 and self._listened:  # at first it may be no endpoint
             self._retire(faults.SESSION_LOST)
+        self._listened = response.is_success
         return response
 
     async def _notify(self, request: httpx2.Request) -> httpx2.Response:
@@ -96,6 +115,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
     async def _follow(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, and again where the server redirects it within its own origin."""
+        request = _copy(request, url=self._url)
         for _ in range(MAX_REDIRECTS):
             response = await self._send(request)
             if not response.has_redirect_location:
@@ -108,7 +128,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         try:
             response = await self._pool.handle_async_request(request)
         except httpx2.HTTPError as error:
-            raise NoAnswerError(faults.of_http_error(error, self._url)) from None
+            raise NoAnswerError(faults.of_http_error(error, str(self._url))) from None
         response.headers.pop("set-cookie", None)  # callers share the connection, not a cookie jar
         return response
 
@@ -126,8 +146,10 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         if message is None:
             bad = status != 200
             raise NoAnswerError(faults.of_status(status) if bad else faults.NOT_JSON_RPC)
+        if "error" in message:  # servers that could not read the id answer with none
+            body = to_json(message | {"id": request_id})
         kept = [item for item in response.headers.raw if item[0].lower() not in _DROPPED]
-        return httpx2.Response(status, headers=kept, content=to_json(message), request=request)
+        return httpx2.Response(status, headers=kept, content=body, request=request)
 
     async def _read(self, response: httpx2.Response) -> bytes:
         chunks: list[bytes] = []
@@ -139,7 +161,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
                     raise NoAnswerError(faults.TOO_LONG)
                 chunks.append(chunk)
         except httpx2.HTTPError as error:
-            raise NoAnswerError(faults.of_http_error(error, self._url)) from None
+            raise NoAnswerError(faults.of_http_error(error, str(self._url))) from None
         finally:
             await response.aclose()
         return b"".join(chunks)
@@ -149,18 +171,13 @@ def _content_type(response: httpx2.Response) -> str:
     return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _without_mark(request: httpx2.Request) -> httpx2.Request:
-    """Return the request without the header that was only for us."""
-    copy = _copy(request)
-    del copy.headers[CALL_HEADER]
-    return copy
-
-
-def _copy(request: httpx2.Request, url: httpx2.URL | None = None) -> httpx2.Request:
+def _copy(request: httpx2.Request, *, url: httpx2.URL) -> httpx2.Request:
+    """Return the request for another URL, without the header that was only for us."""
+    mark = CALL_HEADER.encode()
     return httpx2.Request(
         request.method,
-        url or request.url,
-        headers=request.headers.raw,
+        url,
+        headers=[item for item in request.headers.raw if item[0].lower() != mark],
         stream=request.stream,
         extensions=request.extensions,
     )
@@ -176,7 +193,7 @@ def _redirected(request: httpx2.Request, response: httpx2.Response) -> httpx2.UR
     same = (here.scheme, here.host, here.port) == (there.scheme, there.host, there.port)
     upgraded = (here.scheme, here.port, there.scheme, there.port) == ("http", None, "https", None)
     if (same or (upgraded and here.host == there.host)) and response.status_code in {307, 308}:
-        return there.copy_with(userinfo=here.userinfo)
+        return there.copy_with(userinfo=b"")
     where = faults.public_url(str(there))
     hint = "set `url` to that address if it is the intended server"
     raise NoAnswerError(Fault(f"redirects to {where}", hint, status=response.status_code))
@@ -192,7 +209,7 @@ def _message(body: bytes, request_id: int) -> dict[str, Any] | None:
         case {"jsonrpc": "2.0", "result": dict(), "id": str() | int() as answered}:
             return message if str(answered) == str(request_id) else None
         case {"jsonrpc": "2.0", "error": {"code": int(), "message": str()}}:
-            return message | {"id": request_id}  # servers that read no id answer with none
+            return message
         case _:
             return None
 

@@ -1,16 +1,19 @@
 """Speak JSON-RPC with a server over streamable HTTP, through the SDK."""
 
 import socket
-from collections.abc import AsyncGenerator, Callable
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import anyio
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
 from plugway.config import ServerConfig
+from plugway.upstream import faults
 from plugway.upstream.calls import Calls
 from plugway.upstream.connection import MAX_MESSAGE_BYTES
 from plugway.upstream.envelope import CLIENT_INFO
@@ -47,16 +50,28 @@ async def http_transport(
 
     `retire` is called when the server turns out to be out of reach, or to have lost the session.
     """
-    url = config.url or ""
+    url = httpx2.URL(config.url or "")
+    shown = faults.public_url(config.url or "")  # the SDK and httpx2 write it into their logs
     async with (
         httpx2.AsyncClient(
-            transport=GuardedTransport(pool, url, calls, retire),
-            headers={"user-agent": f"plugway/{CLIENT_INFO['version']}"} | config.headers,
+            transport=GuardedTransport(pool, url.copy_with(userinfo=b""), calls, retire),
+            headers=_headers(url, config.headers),
             timeout=httpx2.Timeout(None, connect=min(CONNECT_TIMEOUT, config.connect_timeout)),
             trust_env=False,
         ) as client,
         streamable_http_client(
-            url, http_client=client, max_sse_event_size=MAX_MESSAGE_BYTES
+            shown, http_client=client, max_sse_event_size=MAX_MESSAGE_BYTES
         ) as streams,
     ):
         yield streams
+
+
+def _headers(url: httpx2.URL, configured: Mapping[str, str]) -> httpx2.Headers:
+    """Return the configured headers, with what the URL says about the user."""
+    headers = httpx2.Headers({"user-agent": f"plugway/{CLIENT_INFO['version']}"})
+    if url.userinfo:
+        credentials = b":".join(unquote_to_bytes(part) for part in url.userinfo.split(b":", 1))
+        headers["authorization"] = f"Basic {b64encode(credentials).decode()}"
+    for name, value in configured.items():
+        headers[name] = value
+    return headers

@@ -19,10 +19,15 @@ async def open_upstreams(
     On exit all connections are closed and no child process is left.
     """
     upstreams = {name: Upstream(name, config) for name, config in servers.items()}
+    failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         for upstream in upstreams.values():
             tasks.start_soon(upstream.run)
         try:
             yield MappingProxyType(upstreams)
+        except Exception as error:  # noqa: BLE001 - raised below: the task group would wrap it
+            failure = error
         finally:
             tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

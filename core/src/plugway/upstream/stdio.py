@@ -1,7 +1,7 @@
 """Speak JSON-RPC with a child process, one message per line."""
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -37,11 +37,12 @@ _ID = re.compile(rb'"id"\s*:\s*"?(\d{1,18})\b')
 
 @asynccontextmanager
 async def stdio_transport(
-    config: ServerConfig, calls: Calls, output: Output
+    config: ServerConfig, calls: Calls, output: Output, retire: Callable[[Fault], None]
 ) -> AsyncGenerator[Streams]:
     """Start the server's program, and stop it with all its children at the end.
 
-    Raises `OSError` if it can't be started.
+    `retire` is called when the program has closed its input or output, before anybody's request
+    fails for it. Raises `OSError` if it can't be started.
     """
     output.clear()
     process = await spawn(config)
@@ -51,8 +52,8 @@ async def stdio_transport(
     async with anyio.create_task_group() as tasks:
         if process.stdin and process.stdout and process.stderr:
             tasks.start_soon(output.follow, process.stderr)
-            tasks.start_soon(reader.follow, process.stdout)
-            tasks.start_soon(_write, from_session, process.stdin, to_session)
+            tasks.start_soon(reader.follow, process.stdout, retire)
+            tasks.start_soon(_write, from_session, process.stdin, to_session, retire)
         try:
             with from_server, to_server:
                 yield from_server, to_server
@@ -65,6 +66,7 @@ async def _write(
     messages: MemoryObjectReceiveStream[SessionMessage],
     stdin: ByteSendStream,
     to_session: MemoryObjectSendStream[Incoming],
+    retire: Callable[[Fault], None],
 ) -> None:
     with messages:
         try:
@@ -72,6 +74,7 @@ async def _write(
                 line = item.message.model_dump_json(by_alias=True, exclude_unset=True)
                 await stdin.send(line.encode() + b"\n")
         except _LOST:
+            retire(faults.CLOSED)
             to_session.close()  # the program reads no more: nobody should wait for its answers
 
 
@@ -85,7 +88,7 @@ class _Reader:
         self._output = output
         self._to_session = to_session
 
-    async def follow(self, stdout: ByteReceiveStream) -> None:
+    async def follow(self, stdout: ByteReceiveStream, retire: Callable[[Fault], None]) -> None:
         """Read to the end, even when nobody listens any more: the program must not block."""
         splitter = LineSplitter(MAX_MESSAGE_BYTES)
         listening = True
@@ -95,7 +98,7 @@ class _Reader:
                     chunk = await stdout.receive()
                     listening = listening and await self._pass_on(splitter.feed(chunk))
             except _LOST:
-                pass
+                retire(faults.CLOSED)
 
     async def _pass_on(self, lines: list[Line]) -> bool:
         for line in lines:

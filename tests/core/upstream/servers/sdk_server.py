@@ -22,6 +22,7 @@ SCHEMA = {
 TOOLS = [{"name": "echo", "inputSchema": SCHEMA, "x-unknown": {"kept": None}}]
 
 bus = InMemorySubscriptionBus()
+listening = ListenHandler(bus)
 cancelled: list[str] = []
 
 
@@ -133,7 +134,7 @@ server: Server[Any] = Server(
     instructions="Be kind.",
     on_list_tools=_unused,
     on_call_tool=_unused,
-    on_subscriptions_listen=ListenHandler(bus),
+    on_subscriptions_listen=listening,
     get_tool_input_schema=schema_of,
 )
 server.middleware.append(answer)
