@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 
 import anyio
 
-from plugway.record import SKIPPED, Turn, describe
+from plugway.foreign import describe, is_failure, stack
+from plugway.record import SKIPPED, Turn
 from plugway.steps import Row, Step
 from plugway_hookspecs import Context, Deny, Mode, Operation, Outcome, Payload, PluginError, Respond
 
@@ -52,6 +53,14 @@ class Chain(Generic[P]):
 
     def __bool__(self) -> bool:
         return bool(self.steps or self.background)
+
+    def guards(self, operation: Operation) -> bool:
+        """Whether a plugin that may deny or modify is asked about this operation."""
+        steps = (each for step in self.steps for each in (step.members or (step,)))
+        return any(
+            (step.may_deny or step.may_modify) and (step.when is None or step.when(operation))
+            for step in steps
+        )
 
     async def __call__(self, payload: P, operation: Operation) -> Outcome[P]:
         """Run the chain. Never raises for what a plugin does; cancellation passes through."""
@@ -97,7 +106,9 @@ class Chain(Generic[P]):
                     continue
                 if answer.__class__ is not payload_type:
                     self._check(answer, step)
-            except Exception as error:  # noqa: BLE001 - foreign code
+            except BaseException as error:  # foreign code
+                if not is_failure(error):
+                    raise
                 answer = self._failed(step, error)
                 if record is not None:
                     found_now = len(operation.findings)
@@ -129,6 +140,8 @@ class Chain(Generic[P]):
 
         async def ask(index: int) -> None:
             own = None if record is None else turns[index]
+            if scopes[index].cancel_called:
+                return
             with scopes[index]:
                 outcome = await self._run((members[index].row,), payload, operation, own)
                 outcomes[index] = outcome
@@ -139,10 +152,20 @@ class Chain(Generic[P]):
         async with anyio.create_task_group() as tasks:
             for index in range(len(members)):
                 tasks.start_soon(ask, index)
-        if record is not None:
-            for own in turns:
+        denied: Outcome[P] | None = None
+        for step, outcome, own in zip(members, outcomes, turns, strict=True):
+            asked = self._lost(step, payload, own) if outcome is None and not denied else outcome
+            if asked is not None and asked.verdict is not None:
+                denied = denied or asked
+            if record is not None:
                 record.extend(own)
-        return next((o for o in outcomes if o is not None and o.verdict is not None), None)
+        return denied
+
+    def _lost(self, step: Step, payload: P, turns: list[Turn]) -> Outcome[P]:
+        """Judge a validator that was cancelled, though none before it denied."""
+        error = PluginError("was cancelled", plugin=step.scope.plugin, hook=self.hook)
+        turns.append((step, 0, 0, payload, error, 0, 0))
+        return Outcome(payload, self._failed(step, error), step.scope.plugin)
 
     def _check(self, answer: Any, step: Step) -> None:
         """Refuse what the hook does not allow; runs only for what is no payload."""
@@ -162,13 +185,14 @@ class Chain(Generic[P]):
     def _refuse(self, step: Step, message: str) -> None:
         raise PluginError(message, plugin=step.scope.plugin, hook=self.hook)
 
-    def _failed(self, step: Step, error: Exception) -> Deny | None:
+    def _failed(self, step: Step, error: BaseException) -> Deny | None:
         """Decide what a failure means; returns the deny that it becomes, if it does."""
         name = step.scope.plugin
         health = step.policy.health
         if not health.sits_out:
             log.error("plugin %r failed in %s: %s", name, self.hook, describe(error))
-            log.debug("plugin %r failed in %s", name, self.hook, exc_info=error)
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("plugin %r failed in %s\n%s", name, self.hook, stack(error))
             if step.disables:
                 health.until = time.monotonic() + step.policy.retry_after
         if step.fails_closed:

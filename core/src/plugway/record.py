@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from plugway.foreign import describe
 from plugway.steps import Step
-from plugway_hookspecs import Deny, Finding, Operation, PluginError, Respond
+from plugway_hookspecs import Deny, Finding, Operation, Respond
 
 
 class Skipped:
@@ -75,25 +76,13 @@ def _line(turn: Turn, operation: Operation) -> StepRecord:
 def _judge(step: Step, payload: Any, answer: Any) -> _Judgement:
     if answer is SKIPPED:
         return _Judgement("skip", "skip")
-    if isinstance(answer, Exception):
+    if isinstance(answer, BaseException):
         return _Judgement("error", "deny" if step.fails_closed else "pass", describe(answer))
     if isinstance(answer, Deny):
         return _Judgement("deny", "deny" if step.may_deny else "pass", answer.reason)
     if isinstance(answer, Respond):
         return _Judgement("respond", "respond" if step.may_modify else "pass")
-    if answer is None or answer is payload or answer == payload:
+    # `==` takes 1 and True for the same, the server does not
+    if answer is None or answer is payload or repr(answer) == repr(payload):
         return _Judgement("pass", "pass")
     return _Judgement("modify", "modify" if step.may_modify else "pass")
-
-
-def describe(error: Exception) -> str:
-    """Say what failed without the exception's text, which may quote the payload."""
-    if isinstance(error, PluginError):
-        return error.message
-    if isinstance(error, TimeoutError):
-        return "timed out"
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    place = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
-    return f"raised {type(error).__name__}{place}"
