@@ -3,10 +3,13 @@
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from plugway.foreign import describe, is_failure
 from plugway.steps import Step
 from plugway_hookspecs import Context, Operation, Payload
 
@@ -15,6 +18,8 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 5.0
 """How long the work that is queued at shutdown may take."""
 
+Work = tuple[Step, Payload, Operation]
+
 
 class Background:
     """Takes calls without waiting; what does not fit is dropped and counted."""
@@ -22,36 +27,60 @@ class Background:
     def __init__(self, size: int) -> None:
         """Make room for `size` pieces of work."""
         self.dropped = 0
-        self._send, self._receive = anyio.create_memory_object_stream[
-            tuple[Step, Payload, Operation]
-        ](size)
+        self._size = size
+        self._queue: MemoryObjectSendStream[Work] | None = None
 
     def offer(self, step: Step, payload: Payload, operation: Operation) -> None:
         """Queue one call; never blocks."""
+        if self._queue is None:
+            self._drop(1, "the gateway is stopping")
+            return
         try:
-            self._send.send_nowait((step, payload, operation))
-        except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            self.dropped += 1
-            log.warning("background queue full: %d calls dropped so far", self.dropped)
+            self._queue.send_nowait((step, payload, operation))
+        except anyio.WouldBlock:
+            self._drop(1, "the queue is full")
 
-    async def _work(self) -> None:
-        async for step, payload, operation in self._receive:
-            try:
-                answer: Any = step.call(payload, Context(operation, step.scope))
-                if step.awaits:
-                    await answer
-            except Exception as error:  # noqa: BLE001 - foreign code
-                where = step.scope.plugin, step.scope.hook, type(error).__name__
-                log.error("background plugin %r failed in %s: %s", *where)  # noqa: TRY400
+    def _drop(self, count: int, why: str) -> None:
+        self.dropped += count
+        log.warning("background calls dropped, %s: %d so far", why, self.dropped)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Work until the block ends, then drain for at most `DRAIN_SECONDS`."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._work)
+        """Work until the block ends, however it ends; then drain for at most `DRAIN_SECONDS`."""
+        send, receive = anyio.create_memory_object_stream[Work](self._size)
+        scope = anyio.CancelScope(shield=True)  # what is queued is done though the gateway stops
+        with send, receive:
             try:
-                yield
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._work, receive, scope)
+                    self._queue = send
+                    try:
+                        yield
+                    finally:
+                        self._queue = None
+                        send.close()
+                        scope.deadline = anyio.current_time() + DRAIN_SECONDS
             finally:
-                self._send.close()
-                tasks.cancel_scope.deadline = anyio.current_time() + DRAIN_SECONDS
-        self._receive.close()
+                if left := receive.statistics().current_buffer_used:
+                    self._drop(left, "the gateway is stopping")
+
+    @staticmethod
+    async def _work(receive: MemoryObjectReceiveStream[Work], scope: anyio.CancelScope) -> None:
+        with scope:
+            async for step, payload, operation in receive:
+                if not step.policy.health.sits_out:
+                    await _call(step, payload, operation)
+
+
+async def _call(step: Step, payload: Payload, operation: Operation) -> None:
+    try:
+        answer: Any = step.call(payload, Context(operation, step.scope))
+        if step.awaits:
+            await answer
+    except BaseException as error:  # foreign code
+        if not is_failure(error):
+            raise
+        where = step.scope.plugin, step.scope.hook, describe(error)
+        log.error("background plugin %r failed in %s: %s", *where)  # noqa: TRY400
+        if step.disables:
+            step.policy.health.until = monotonic() + step.policy.retry_after
