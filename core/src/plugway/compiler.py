@@ -3,13 +3,15 @@
 pluggy checks and keeps the plugins; what could only fail at the first call is refused here.
 """
 
+import asyncio
 import inspect
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import pluggy
 
 from plugway.chain import Chain, Offer
@@ -21,12 +23,13 @@ from plugway_hookspecs import PROJECT, Mode, Scope, Specs
 
 def compile_chains(
     plugins: Sequence[tuple[str, object, Policy]],
-    pool: anyio.CapacityLimiter | None = None,
+    pool: Executor | None = None,
     offer: Offer | None = None,
 ) -> dict[str, Chain[Any]]:
     """Register plugins (name, object, policy) with pluggy and compile the chain of every hook.
 
-    Raises `PluginSetupError` or `ChainError`, naming the plugin, for what can't be called.
+    `pool` has the threads of threaded plugins, `offer` takes what background plugins get. Raises
+    `PluginSetupError` or `ChainError`, naming the plugin, for what can't be called.
     """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(Specs)
@@ -34,7 +37,10 @@ def compile_chains(
     for name, plugin, _ in reversed(plugins):
         try:
             manager.register(plugin, name=name)
-        except (ValueError, pluggy.PluginValidationError) as error:
+        except ValueError:  # its text has the `repr` of every plugin in it
+            message = f"there are two plugins {name!r}, or one object stands for two"
+            raise PluginSetupError(message, plugin=name) from None
+        except pluggy.PluginValidationError as error:
             raise PluginSetupError(str(error), plugin=name) from error
     policies = {name: policy for name, _, policy in plugins}
     chains: dict[str, Chain[Any]] = {}
@@ -49,7 +55,7 @@ def _compile_steps(
     hook: str,
     impls: Sequence[pluggy.HookImpl],
     policies: Mapping[str, Policy],
-    pool: anyio.CapacityLimiter | None = None,
+    pool: Executor | None = None,
 ) -> tuple[Step, ...]:
     """Bind and order the implementations of one hook; `impls` as pluggy lists them.
 
@@ -66,9 +72,7 @@ def _compile_steps(
     )
 
 
-def _compile(
-    hook: str, impl: pluggy.HookImpl, policy: Policy, pool: anyio.CapacityLimiter | None
-) -> Step:
+def _compile(hook: str, impl: pluggy.HookImpl, policy: Policy, pool: Executor | None) -> Step:
     if impl.hookwrapper or impl.wrapper:
         raise ChainError("wrappers are for synchronous hooks", plugin=impl.plugin_name, hook=hook)
     if isinstance(impl.plugin, type):
@@ -111,12 +115,20 @@ def _bind(hook: str, impl: pluggy.HookImpl) -> Call:
     return adapters[asked]
 
 
-async def _in_thread(
-    call: Call, pool: anyio.CapacityLimiter | None, payload: Any, context: Any
-) -> Any:
-    return await anyio.to_thread.run_sync(
-        call, payload, context, abandon_on_cancel=True, limiter=pool
+async def _in_thread(call: Call, pool: Executor | None, payload: Any, context: Any) -> Any:
+    """Run a call in the pool; a call that is given up keeps its thread until it returns."""
+    run = copy_context().run
+    return await asyncio.get_running_loop().run_in_executor(
+        pool, lambda: run(_without_stop_iteration, call, payload, context)
     )
+
+
+def _without_stop_iteration(call: Call, payload: Any, context: Any) -> Any:
+    """Call; a StopIteration can't be passed on through a future (PEP 479 says what instead)."""
+    try:
+        return call(payload, context)
+    except StopIteration as error:
+        raise RuntimeError from error
 
 
 async def _within(seconds: float, call: Call, payload: Any, context: Any) -> Any:

@@ -16,6 +16,9 @@ from plugway.conditions import compile_conditions
 from plugway.config import Config, PluginEntry
 from plugway.discovery import KindSource, validate_hooks
 from plugway.errors import PluginSetupError
+from plugway.foreign import describe, is_failure
+from plugway.hookcheck import implementations
+from plugway.methods import HOOKS
 from plugway.steps import Health, Policy
 from plugway_hookspecs import (
     PROJECT,
@@ -41,7 +44,8 @@ class ModuleInstance:
     """
 
     def __init__(self, module: ModuleType) -> None:
-        """Take over the module's hook implementations."""
+        """Take over the module's hook implementations and its description."""
+        self.__doc__ = module.__doc__
         for name, value in vars(module).items():
             if callable(value) and _markers.parse_hookimpl_opts(module, name) is not None:
                 setattr(self, name, value)
@@ -142,11 +146,14 @@ def _construct(config: Config, index: int, kind: type[Plugin]) -> Plugin:
         raise config.invalid(error, kind.Config, "plugins", index, "config") from None
     try:
         return kind(settings, name=entry.name)
-    except PlugwayError as error:
-        raise PluginSetupError(str(error), plugin=entry.name) from error
     except Exception as error:
-        message = f"kind {entry.kind!r} raised {type(error).__name__}: {error}"
-        raise PluginSetupError(message, plugin=entry.name) from error
+        raise _setup_error(f"kind {entry.kind!r}", error, entry.name) from error
+
+
+def _setup_error(what: str, error: BaseException, plugin: str) -> PluginSetupError:
+    """Repeat only what was written for operators; other messages may quote a secret."""
+    message = str(error) if isinstance(error, PlugwayError) else f"{what} {describe(error)}"
+    return PluginSetupError(message, plugin=plugin)
 
 
 def _policy(entry: PluginEntry, declared: frozenset[str]) -> Policy:
@@ -167,23 +174,34 @@ def _policy(entry: PluginEntry, declared: frozenset[str]) -> Policy:
 async def start(instance: Instance, host: PluginHost) -> None:
     """Call `plugin_startup` and read the parts; raises `PluginSetupError`."""
     try:
-        with anyio.fail_after(STARTUP_SECONDS):
+        with anyio.move_on_after(STARTUP_SECONDS) as scope:
             await call_lifecycle(instance.plugin, "plugin_startup", host)
-        read_parts(instance)
-    except TimeoutError:
+            read_parts(instance)
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        raise _setup_error("plugin_startup", error, instance.name) from error
+    if scope.cancelled_caught:
         message = f"plugin_startup took longer than {STARTUP_SECONDS:g} s"
-        raise PluginSetupError(message, plugin=instance.name) from None
-    except PlugwayError as error:
-        raise PluginSetupError(str(error), plugin=instance.name) from error
-    except Exception as error:
-        message = f"plugin_startup raised {type(error).__name__}: {error}"
-        raise PluginSetupError(message, plugin=instance.name) from error
+        raise PluginSetupError(message, plugin=instance.name)
 
 
 def read_parts(instance: Instance) -> None:
-    """Ask a plugin what steps it consists of now."""
-    if isinstance(instance.plugin, Plugin):
-        instance.parts = tuple(instance.plugin.parts())
+    """Ask a plugin what steps it consists of now; raises `PluginSetupError` for nonsense."""
+    plugin = instance.plugin
+    parts = tuple(plugin.parts()) if isinstance(plugin, Plugin) else ()
+    if parts and (own := sorted(HOOKS.keys() & implementations(plugin).values())):
+        message = f"it has parts, so its own {own[0]} would never be called: make it a part"
+        raise PluginSetupError(message, plugin=instance.name)
+    names = [part.name for part in parts]
+    for part in parts:
+        if names.count(part.name) > 1:
+            message = f"two of its parts are called {part.name!r}"
+            raise PluginSetupError(message, plugin=instance.name)
+        if wrong := validate_hooks(part.plugin):
+            message = f"part {part.name!r}: {'; '.join(wrong)}"
+            raise PluginSetupError(message, plugin=instance.name)
+    instance.parts = parts
 
 
 async def stop(instance: Instance) -> None:
@@ -191,15 +209,18 @@ async def stop(instance: Instance) -> None:
     try:
         with anyio.fail_after(SHUTDOWN_SECONDS, shield=True):
             await call_lifecycle(instance.plugin, "plugin_shutdown")
-    except Exception as error:  # noqa: BLE001 - foreign code
-        log.warning("plugin %r failed to shut down: %s", instance.name, type(error).__name__)
+    except BaseException as error:  # foreign code
+        if not is_failure(error):
+            raise
+        log.warning("plugin %r failed to shut down: %s", instance.name, describe(error))
 
 
 async def call_lifecycle(plugin: object, hook: str, *arguments: Any) -> Any:
     """Call one lifecycle hook of one plugin, if it implements it."""
-    if _markers.parse_hookimpl_opts(plugin, hook) is None:
+    found = [name for name, implemented in implementations(plugin).items() if implemented == hook]
+    if not found:
         return None
-    method = getattr(plugin, hook)
+    method = getattr(plugin, found[0])
     wanted = len(inspect.signature(method).parameters)
     answer = method(*arguments[:wanted])
     return await answer if inspect.isawaitable(answer) else answer

@@ -5,6 +5,7 @@ The registry is the only one who talks to pluggy's plugin manager.
 
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,8 @@ from plugway.chain import PLUGIN_ERROR, Chain
 from plugway.compiler import compile_chains
 from plugway.config import Config
 from plugway.discovery import Discovery
-from plugway.errors import StartupError
+from plugway.errors import PluginSetupError, StartupError
+from plugway.foreign import describe, is_failure
 from plugway.instances import Instance, PluginHost, call_lifecycle, create, read_parts, start, stop
 from plugway.methods import HOOKS
 from plugway.steps import Step
@@ -54,7 +56,7 @@ class Registry:
         self.instances: list[Instance] = []
         self.problems: list[Problem] = []
         self.background = Background(queue)
-        self._pool = anyio.CapacityLimiter(threads)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="plugway-plugin")
         self._chains: dict[str, Chain[Any]] = {}
         self._single: dict[tuple[str, str], Chain[Any]] = {}
         self.compile()
@@ -66,9 +68,9 @@ class Registry:
     def add(self, instance: Instance) -> None:
         """Take in a started plugin; it is called once `compile` has run.
 
-        Raises `PluginSetupError` or `ChainError` where it can't be compiled by itself.
+        Raises `PluginSetupError` or `ChainError` where it can't be compiled with the others.
         """
-        self._compile([instance])
+        self._compile([*self.instances, instance])
         self.instances.append(instance)
 
     def compile(self) -> None:
@@ -80,11 +82,17 @@ class Registry:
         steps = [step for instance in instances for step in instance.steps()]
         return compile_chains(steps, self._pool, self.background.offer)
 
+    def close(self) -> None:
+        """Let the threads end when their calls have."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     def parts_changed(self, instance: Instance) -> None:
         """Take over a plugin's new parts; where they can't be compiled the old chains stay."""
         old = instance.parts
-        read_parts(instance)
         try:
+            read_parts(instance)
+            if old and not instance.parts:
+                raise PluginSetupError("nothing would guard any more", plugin=instance.name)
             self.compile()
         except PlugwayError as error:
             instance.parts = old
@@ -103,12 +111,8 @@ class Registry:
         return [self._info(i) for i in sorted(self.instances, key=lambda i: i.policy.priority)]
 
     def _info(self, instance: Instance) -> PluginInfo:
-        prefix = f"{instance.name}/"
-        hooks = [
-            hook
-            for hook in HOOKS
-            if any(f"{step.scope.plugin}/".startswith(prefix) for step in self.steps(hook))
-        ]
+        names = {name for name, _, _ in instance.steps()}
+        hooks = [h for h in HOOKS if any(step.scope.plugin in names for step in self.steps(h))]
         kind = type(instance.plugin)
         schema = kind.Config.model_json_schema() if issubclass(kind, Plugin) else {}
         return PluginInfo(
@@ -119,7 +123,7 @@ class Registry:
             on_error=instance.policy.on_error,
             priority=instance.policy.priority,
             version=instance.source.version or "",
-            description=(kind.__doc__ or "").strip().partition("\n")[0],
+            description=(instance.plugin.__doc__ or "").strip().partition("\n")[0],
             config_schema=schema,
         )
 
@@ -153,8 +157,10 @@ class Registry:
             try:
                 with anyio.fail_after(5):
                     report[instance.name] = await call_lifecycle(instance.plugin, "plugin_health")
-            except Exception as error:  # noqa: BLE001 - foreign code
-                report[instance.name] = f"the health check raised {type(error).__name__}"
+            except BaseException as error:  # foreign code
+                if not is_failure(error):
+                    raise
+                report[instance.name] = f"the health check {describe(error)}"
         return report
 
 
@@ -173,19 +179,20 @@ async def open_registry(
     """
     gateway = config.gateway
     registry = Registry(queue=gateway.background_queue, threads=gateway.threads)
-    async with registry.background.running():
-        try:
-            for index, entry in enumerate(config.plugins):
-                if entry.mode is not Mode.DISABLED:
-                    await _add(registry, config, index, discovery, servers)
-            registry.compile()
-            fatal = [f"{p.plugin}: {p.message}" for p in registry.problems if p.fatal]
-            if strict and fatal:
-                raise StartupError(fatal)
+    try:
+        for index, entry in enumerate(config.plugins):
+            if entry.mode is not Mode.DISABLED:
+                await _add(registry, config, index, discovery, servers)
+        registry.compile()
+        fatal = [f"{p.plugin}: {p.message}" for p in registry.problems if p.fatal]
+        if strict and fatal:
+            raise StartupError(fatal)
+        async with registry.background.running():
             yield registry
-        finally:
-            for instance in reversed(registry.instances):
-                await stop(instance)
+    finally:
+        for instance in reversed(registry.instances):
+            await stop(instance)
+        registry.close()
 
 
 async def _add(
@@ -207,13 +214,12 @@ async def _add(
 
         await start(instance, PluginHost(entry.name, servers, changed))
         registry.add(instance)
-    except PlugwayError as error:
+    except BaseException as error:
         if instance is not None:
             await stop(instance)
-        fatal = entry.required and (entry.mode or Mode.ENFORCE) not in {
-            Mode.AUDIT,
-            Mode.BACKGROUND,
-        }
+        if not isinstance(error, PlugwayError):
+            raise
+        fatal = entry.required and entry.effective_mode not in {Mode.AUDIT, Mode.BACKGROUND}
         registry.problems.append(Problem(entry.name, str(error), fatal))
         level = logging.ERROR if fatal else logging.WARNING
         log.log(level, "plugin %r is not running: %s", entry.name, error)
