@@ -56,6 +56,15 @@ def fail() -> str:
     raise ToolError("the tool's own words")
 
 
+@server.tool(structured_output=False)
+async def grow(name: str, context: Context) -> str:
+    """Offer one more tool, and say so to everybody who listens."""
+    server.add_tool(lambda: "new here", name=name, description="Says that it is new.")
+    await context.notify_tools_changed()
+    await context.session.send_tool_list_changed()
+    return name
+
+
 @server.prompt()
 def greet(name: str) -> str:
     """Greet somebody."""
