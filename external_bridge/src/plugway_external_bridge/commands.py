@@ -4,15 +4,18 @@ import os
 import sys
 from contextlib import AsyncExitStack, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
+from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from plugway_external_bridge.errors import SetupError
-from plugway_external_bridge.host.http import bind, make_app, serve
+from plugway_external_bridge.host.ending import endable_input, serve_until_signal
+from plugway_external_bridge.host.http import HttpServer, bind, make_app
 from plugway_external_bridge.host.server import make_server
-from plugway_hookspecs import CommandGroup, PlugwayError, hookimpl
+from plugway_hookspecs import CommandGroup, PluginRunner, PlugwayError, hookimpl
 from plugway_hookspecs.runner import Application
 
 
@@ -53,12 +56,13 @@ def host(
     application: Application = ctx.obj
     try:
         if stdio:
-            anyio.run(_serve_stdio, application, config)
+            code = anyio.run(_serve_stdio, application, config)
         else:
             token = _read_token(token_env)
-            anyio.run(_serve_http, application, config, address, port, token)
-    except (PlugwayError, OSError) as error:
-        ctx.exit(application.report(error))
+            code = anyio.run(_serve_http, application, config, address, port, token)
+    except (PlugwayError, OSError, ExceptionGroup) as error:
+        code = application.report(error)
+    ctx.exit(code)
 
 
 def _read_token(variable: str | None) -> str | None:
@@ -69,23 +73,38 @@ def _read_token(variable: str | None) -> str | None:
     return token
 
 
-async def _serve_stdio(application: Application, config: Path | None) -> None:
+def _make_server(runner: PluginRunner) -> Server[Any]:
+    if not runner.plugins():
+        raise SetupError("the configuration has no plugin to serve")
+    return make_server(runner)
+
+
+async def _serve_stdio(application: Application, config: Path | None) -> int:
     async with AsyncExitStack() as stack:
         with redirect_stdout(sys.stderr):  # what a plugin prints must not get between messages
             runner = await stack.enter_async_context(application.open_plugins(config))
-        server = make_server(runner)
-        async with stdio_server() as (reading, writing):
-            await server.run(reading, writing, server.create_initialization_options())
+        server = _make_server(runner)
+
+        async def serve() -> None:
+            async with stdio_server() as (reading, writing):
+                await server.run(reading, writing, server.create_initialization_options())
+
+        with endable_input() as end:
+            return await serve_until_signal(serve, end)
 
 
 async def _serve_http(
     application: Application, config: Path | None, address: str, port: int, token: str | None
-) -> None:
+) -> int:
     with bind(address, port, token=token) as listening:
         async with application.open_plugins(config) as runner:
-            app = make_app(make_server(runner), address, token=token)
+            server = HttpServer(make_app(_make_server(runner), address, token=token))
             where, actual = listening.getsockname()[:2]
             name = f"[{where}]" if ":" in where else where
-            count = len(runner.plugins())
-            click.echo(f"{count} plugins at http://{name}:{actual}/mcp", err=True)
-            await serve(app, listening)
+            plugins = ", ".join(info.name for info in runner.plugins())
+
+            async def serve() -> None:
+                click.echo(f"serving {plugins} at http://{name}:{actual}/mcp", err=True)
+                await server.serve(sockets=[listening])
+
+            return await serve_until_signal(serve, server.stop)

@@ -21,6 +21,7 @@ from plugway_external_bridge.wire.payloads import payload_from_wire, payload_to_
 from plugway_external_bridge.wire.plain import as_object
 from plugway_external_bridge.wire.verdicts import verdict_from_wire
 from plugway_hookspecs import Context, Mode, Part, Payload, thaw
+from plugway_hookspecs.frozen import EMPTY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +86,7 @@ class Interceptor:
             return verdict
         changed = sep2624.unwrap(hook, said.payload, self.config.payload)
         failed = getattr(payload, "error", None) is not None
-        meta = getattr(payload, "meta", {})
+        meta = getattr(payload, "meta", EMPTY)
         return payload_from_wire(hook.payload, changed, meta=meta, failed=failed)
 
     def _describe(self, payload: Payload, context: Context) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class ContextForgeHost:
 
     async def _run(self, plugin: str, hook: Hook, call: _Call) -> dict[str, Any]:
         about = _read_context(plugin, call)
-        whole = contextforge.has_whole(hook, call.payload)
+        whole = PLUGWAY in as_object(call.context.get("metadata"))
         payload = contextforge.decode(hook, call.payload, None, failed=about.failed, whole=whole)
         operation = make_operation(about, event=hook.event)
         try:

@@ -1,9 +1,7 @@
 """Serving over HTTP: loopback by default, a bearer token on every other address."""
 
 import secrets
-import signal
 import socket
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -82,10 +80,10 @@ class Guard:
 
 
 class HttpServer(uvicorn.Server):
-    """Serves until the process is told to stop, or `should_exit` is set.
+    """Serves until `should_exit` is set, and finishes what is under way.
 
-    Requests under way are finished. uvicorn would raise the signal once more when it is done; that
-    would cancel the shutdown of the plugins, which comes after.
+    It leaves signals alone: there is more to end than the server, and uvicorn would raise them once
+    more when it is done.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -101,14 +99,9 @@ class HttpServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Handle SIGINT and SIGTERM while serving."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        stops = (signal.SIGINT, signal.SIGTERM)
-        previous = {each: signal.signal(each, self.handle_exit) for each in stops}
-        try:
-            yield
-        finally:
-            for each, handler in previous.items():
-                signal.signal(each, handler)
+        """Do nothing."""
+        yield
+
+    def stop(self) -> None:
+        """Return from `serve` soon."""
+        self.should_exit = True

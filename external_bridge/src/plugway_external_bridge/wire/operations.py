@@ -67,7 +67,7 @@ class OperationWire(BaseModel):
 def operation_to_wire(
     context: Context, *, failed: bool, states: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Describe the operation; what is empty is left out, and so is what JSON can't carry."""
+    """Describe the operation, as far as JSON can carry it."""
     principal, client = context.principal, context.client
     fields: dict[str, Any] = {
         "id": context.request_id,
@@ -82,7 +82,7 @@ def operation_to_wire(
         "states": states,
         "failed": failed,
     }
-    return {name: value for name, value in json_only(fields).items() if value}
+    return {name: value for name, value in json_only(fields).items() if value is not None}
 
 
 def read_operation(wire: object) -> OperationWire:

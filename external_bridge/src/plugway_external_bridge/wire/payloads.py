@@ -53,7 +53,7 @@ def payload_from_wire(
         _check(attribute, key, fields.get(key), kind)
     try:
         payload = kind.from_wire(fields)
-        changes: dict[str, Any] = {"meta": meta} if meta else {}
+        changes: dict[str, Any] = {} if meta is EMPTY else {"meta": meta}
         if error is not None:
             changes["error"] = error
         return payload.replace(**changes) if changes else payload

@@ -10,7 +10,7 @@ from plugway_external_bridge.wire.contextforge.configs import (
     plugin_to_wire,
     read_plugin,
 )
-from plugway_external_bridge.wire.contextforge.payloads import decode, encode, has_whole, named
+from plugway_external_bridge.wire.contextforge.payloads import decode, encode, named
 from plugway_external_bridge.wire.contextforge.replies import (
     Reply,
     error_to_wire,
@@ -35,7 +35,6 @@ __all__ = [
     "decode",
     "encode",
     "error_to_wire",
-    "has_whole",
     "named",
     "parse",
     "plugin_to_wire",

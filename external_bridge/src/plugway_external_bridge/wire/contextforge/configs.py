@@ -65,9 +65,10 @@ class PluginDescription(BaseModel):
     def weaknesses(self) -> list[str]:
         """Return the settings by which the server may hide a denial or a failure from us."""
         found: list[str] = []
-        if self.local_mode is None or not self.local_mode.may_deny:
+        denies = self.local_mode is not None and self.local_mode.may_deny
+        if not denies or self.mode == "enforce_ignore_error":
             found.append(f"mode {self.mode!r}")
-        if self.fails_open or self.on_error == OnError.DISABLE:
+        if self.on_error != OnError.FAIL:
             found.append(f"on_error {self.on_error!r}")
         return found
 

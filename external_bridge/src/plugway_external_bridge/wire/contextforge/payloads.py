@@ -1,4 +1,8 @@
-"""What the protocol calls the parts of a payload, and back; headers are never part of one."""
+"""What the protocol calls the parts of a payload, and back; headers are never part of one.
+
+Their payloads have no room for the unknown fields of a request, and for one of a resource's
+contents only. `whole` is for two plugways: then `extra` and all `contents` are there too.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,7 +10,7 @@ from typing import Any
 from plugway_external_bridge.errors import WireError
 from plugway_external_bridge.wire.hooks import Hook
 from plugway_external_bridge.wire.payloads import payload_from_wire, payload_to_wire
-from plugway_external_bridge.wire.plain import as_object, list_or_none, object_or_none
+from plugway_external_bridge.wire.plain import as_object, object_or_none
 from plugway_hookspecs import Payload
 from plugway_hookspecs.frozen import EMPTY
 
@@ -14,19 +18,16 @@ Wire = dict[str, Any]
 
 
 def encode(hook: Hook, payload: Payload, name: str, *, whole: bool) -> Wire:
-    """Return the payload as `invoke_hook` takes it; `name` is the tool, the prompt or the URI.
-
-    Their resource hook knows one content; `whole` sends all of a result's contents at once, which
-    only another plugway understands.
-    """
+    """Return the payload as `invoke_hook` takes it; `name` is the tool, the prompt or the URI."""
     wire = payload_to_wire(payload)
+    extra = {"extra": getattr(payload, "extra", EMPTY)} if whole else {}
     match hook.name:
         case "tool_pre_invoke":
-            return {"name": wire["name"], "args": wire.get("arguments", {})}
+            return {"name": wire["name"], "args": wire.get("arguments", {}), **extra}
         case "prompt_pre_fetch":
-            return {"prompt_id": wire["name"], "args": wire.get("arguments", {})}
+            return {"prompt_id": wire["name"], "args": wire.get("arguments", {}), **extra}
         case "resource_pre_fetch":
-            return {"uri": wire["uri"], "metadata": {}}
+            return {"uri": wire["uri"], "metadata": {}, **extra}
         case "tool_post_invoke":
             return {"name": name, "result": wire}
         case "prompt_post_fetch":
@@ -38,16 +39,14 @@ def encode(hook: Hook, payload: Payload, name: str, *, whole: bool) -> Wire:
 def decode(
     hook: Hook, fields: Mapping[str, Any], base: Payload | None, *, failed: bool, whole: bool
 ) -> Payload:
-    """Read such a payload; what the protocol has no name for stays as `base` has it.
+    """Read such a payload; what it has no room for stays as `base` has it.
 
-    Raises `WireError`. `failed` says that `error` in a result is the server's JSON-RPC error,
-    `whole` that a resource's contents came all at once.
+    Raises `WireError`. `failed` says that `error` in a result is the server's JSON-RPC error.
     """
     known = {} if base is None else payload_to_wire(base)
-    if hook.name == "resource_post_fetch":
-        wire = _contents(fields, known, whole=whole)
-    else:
-        wire = _DECODERS[hook.name](fields, known)
+    if whole:
+        known = as_object(fields.get("extra"))
+    wire = _DECODERS[hook.name](fields, known, whole)
     meta: Mapping[str, Any] = getattr(base, "meta", EMPTY)
     return payload_from_wire(hook.payload, wire, meta=meta, failed=failed)
 
@@ -57,8 +56,11 @@ def named(fields: Mapping[str, Any]) -> str:
     return next((str(fields[key]) for key in ("name", "prompt_id", "uri") if fields.get(key)), "")
 
 
-def _call(key: str) -> Callable[[Mapping[str, Any], Wire], Wire]:
-    def read(fields: Mapping[str, Any], known: Wire) -> Wire:
+Decoder = Callable[[Mapping[str, Any], Wire, bool], Wire]
+
+
+def _call(key: str) -> Decoder:
+    def read(fields: Mapping[str, Any], known: Wire, _: bool) -> Wire:
         wire = {**known, "name": fields.get(key), "arguments": fields.get("args")}
         if wire["arguments"] is None:
             wire["arguments"] = {}
@@ -67,34 +69,29 @@ def _call(key: str) -> Callable[[Mapping[str, Any], Wire], Wire]:
     return read
 
 
-def _fetch(fields: Mapping[str, Any], known: Wire) -> Wire:
+def _fetch(fields: Mapping[str, Any], known: Wire, _: bool) -> Wire:
     return {**known, "uri": fields.get("uri")}
 
 
-def _result(fields: Mapping[str, Any], _: Wire) -> Wire:
+def _result(fields: Mapping[str, Any], _: Wire, __: bool) -> Wire:
     result = object_or_none(fields.get("result"))
     if result is None:
         raise WireError("a 'result' that is no JSON object")
     return result
 
 
-def has_whole(hook: Hook, fields: Mapping[str, Any]) -> bool:
-    """Whether a resource's contents came all at once."""
-    content = as_object(fields.get("content"))
-    return hook.name == "resource_post_fetch" and list_or_none(content.get("contents")) is not None
-
-
-def _contents(fields: Mapping[str, Any], known: Wire, *, whole: bool) -> Wire:
+def _contents(fields: Mapping[str, Any], known: Wire, whole: bool) -> Wire:
     content = object_or_none(fields.get("content"))
     if content is None:
         raise WireError("a 'content' that is no JSON object")
     return content if whole else {**known, "contents": [content]}
 
 
-_DECODERS: Mapping[str, Callable[[Mapping[str, Any], Wire], Wire]] = {
+_DECODERS: Mapping[str, Decoder] = {
     "tool_pre_invoke": _call("name"),
     "prompt_pre_fetch": _call("prompt_id"),
     "resource_pre_fetch": _fetch,
     "tool_post_invoke": _result,
     "prompt_post_fetch": _result,
+    "resource_post_fetch": _contents,
 }
