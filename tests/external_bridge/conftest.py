@@ -1,6 +1,6 @@
 """Both ends of the bridge in one process: plugins on a server, and the gateway that calls them."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from blockbuster import blockbuster_ctx
 from importlib_metadata import EntryPoint
 from mcp import Client, MCPError
 from mcp.server.context import ServerRequestContext
@@ -35,6 +36,12 @@ from plugway_external_bridge.host.server import make_server
 from plugway_hookspecs import Plugin, Server, ServerError, ServerUnavailableError
 
 _OBJECT: Any = TypeAdapter(dict[str, Any])
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    with blockbuster_ctx(["plugway", "plugway_hookspecs", "plugway_external_bridge"]):
+        yield
 
 
 class Peer:

@@ -14,6 +14,8 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client, StdioServerParameters
 
+from plugway.config import ServerConfig
+from plugway.upstream import open_upstreams
 from plugway_hookspecs import Deny, Operation, ToolCall
 
 Manager = Callable[..., AbstractAsyncContextManager[Any]]
@@ -114,3 +116,24 @@ async def test_what_can_not_be_served_is_one_sentence(arguments: list[str], mess
     assert result.returncode == 1
     assert message in result.stderr.decode()
     assert "Traceback" not in result.stderr.decode()
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+async def test_the_gateways_own_connection_carries_both_dialects(
+    era: str, run_plugins: Manager
+) -> None:
+    command = {"command": sys.executable, "args": [str(HOSTING), "--stdio"], "era": era}
+    plugins = [
+        {"name": dialect, "kind": "external", "config": {"server": "peer", "dialect": dialect}}
+        for dialect in ("interceptors", "contextforge")
+    ]
+    with anyio.fail_after(20):
+        async with (
+            open_upstreams({"peer": ServerConfig.model_validate(command)}) as servers,
+            run_plugins({}, *plugins, servers=servers) as gateway,
+        ):
+            for plugin in ("interceptors", "contextforge"):
+                payload = ToolCall("echo", {"a": 1}, extra={"x": 1})
+                operation = Operation("1", "tools/call")
+                outcome = await gateway.run(plugin, "tool_pre_invoke", payload, operation)
+                assert outcome.payload == payload.replace(arguments={"a": 1, "n": 2**60 + 1})
