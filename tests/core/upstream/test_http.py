@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 from starlette.applications import Starlette
 
 from plugway.config import ServerConfig
-from plugway.upstream import ServerTimeoutError, Upstream, open_upstreams
+from plugway.upstream import Upstream, open_upstreams
 from plugway_hookspecs import ServerError, ServerUnavailableError
 
 Serve = Callable[..., AbstractAsyncContextManager[str]]
@@ -301,9 +301,11 @@ async def test_a_session_that_ends_with_its_stream_is_made_anew_by_itself(
 async def test_a_response_that_nobody_waits_for_is_let_go_of(
     raw_http: Serve, streaming: bool
 ) -> None:
+    received = anyio.Event()
     let_go = anyio.Event()
 
     async def never(message: Any) -> Any:
+        received.set()
         try:
             await anyio.sleep_forever()
         finally:
@@ -316,8 +318,10 @@ async def test_a_response_that_nobody_waits_for_is_let_go_of(
     server = Legacy(stream if streaming else never)
     with anyio.fail_after(10):
         async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
-            with pytest.raises(ServerTimeoutError):
-                await ups["a"].request("tools/call", {"name": "x"}, timeout=0.2)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call, ups["a"])
+                await received.wait()
+                tasks.cancel_scope.cancel()
             await let_go.wait()
             assert await call(ups["a"]) == {"ok": True}
             methods = [message["method"] for _, _, message in server.seen if message]
@@ -488,6 +492,30 @@ async def test_a_server_that_names_other_versions_is_asked_in_the_legacy_way(
         async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
             await ups["a"].connect()
             assert (ups["a"].status.era, ups["a"].status.protocol_version) == ("legacy", version)
+
+
+async def test_a_slow_server_that_has_settled_for_the_modern_era_is_asked_again(
+    raw_http: Serve,
+) -> None:
+    asked: list[str] = []
+
+    async def server(method: str, headers: dict[str, str], message: Any) -> bytes:
+        asked.append(message["method"])
+        if asked == ["server/discover"]:
+            await anyio.sleep_forever()
+        if message["method"] == "server/discover":
+            return response(result(message, supportedVersions=["2026-07-28"], capabilities={}))
+        refusal = error(message, -32022, "unsupported")
+        refusal["error"]["data"] = {"supported": ["2026-07-28"], "requested": "2025-11-25"}
+        return response(refusal, "400 Bad Request")
+
+    with anyio.fail_after(10):
+        async with raw_http(server) as url:
+            config = ServerConfig(url=url, connect_timeout=1)
+            async with open_upstreams({"slow": config}) as upstreams:
+                await upstreams["slow"].connect()
+                assert upstreams["slow"].status.era == "modern"
+    assert asked == ["server/discover", "initialize", "server/discover"]
 
 
 async def test_a_server_of_unknown_versions_is_reported(raw_http: Serve) -> None:

@@ -12,6 +12,7 @@ from plugway.upstream.backoff import Backoff
 from plugway.upstream.calls import Call
 from plugway.upstream.envelope import headers_of, params_of
 from plugway.upstream.lines import LineSplitter
+from plugway.upstream.values import as_object
 from plugway_hookspecs import freeze
 
 json_values = st.recursive(
@@ -58,7 +59,7 @@ def test_everything_is_sent_except_what_is_reserved(
     }
 
     assert sent == {key: value for key, value in params.items() if key != "_meta"}
-    given_meta: dict[str, Any] = meta if isinstance(meta, dict) else {}
+    given_meta = as_object(meta)
     reserved = {"progressToken", "traceparent", "tracestate", "baggage"}
     assert kept == {
         key: value

@@ -343,3 +343,82 @@ async def test_requests_fail_at_once_when_everything_is_closed(line_program: Pro
         with pytest.raises(ServerUnavailableError, match="the gateway closed its connections"):
             await upstreams["old"].request("tools/call", say(OK))
         assert upstreams["old"].status.state == "down"
+
+
+async def test_a_flood_of_progress_does_not_pile_up(
+    line_program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugway.upstream.inbox.MAX_UNDELIVERED", 3)
+    seen: list[float] = []
+    flooded = anyio.Event()
+
+    async def on_progress(progress: float, *_: Any) -> None:
+        await flooded.wait()
+        seen.append(progress)
+
+    def progress(number: int) -> str:
+        params = f'{{"progressToken":ID,"progress":{number}}}'
+        return f'{{"jsonrpc":"2.0","method":"notifications/progress","params":{params}}}'
+
+    config = ServerConfig(**line_program("refuse"))
+    with anyio.fail_after(10):
+        async with open_upstreams({"old": config}) as ups, anyio.create_task_group() as tasks:
+
+            async def one() -> None:
+                call = say(*map(progress, range(50)), OK)
+                await ups["old"].request("tools/call", call, on_progress=on_progress)
+
+            await ups["old"].connect()
+            tasks.start_soon(one)
+            await anyio.wait_all_tasks_blocked()
+            await ups["old"].request("tools/call", say(OK))  # answered after the flood
+            flooded.set()
+    assert seen == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        '{"progressToken":ID,"progress":"1"}',
+        '{"progressToken":ID,"progress":true}',
+        '{"progressToken":ID}',
+        '{"progressToken":99,"progress":1}',
+        '{"progressToken":null,"progress":1}',
+        '{"progressToken":true,"progress":1}',
+        "{}",
+    ],
+)
+async def test_progress_that_makes_no_sense_is_passed_over(
+    line_program: Program, params: str
+) -> None:
+    async def on_progress(*_: Any) -> None:
+        pytest.fail("delivered")
+
+    line = f'{{"jsonrpc":"2.0","method":"notifications/progress","params":{params}}}'
+    config = ServerConfig(**line_program("refuse"), era="legacy")
+    with anyio.fail_after(10):
+        async with open_upstreams({"old": config}) as ups:
+            call = say(line, OK)
+            assert await ups["old"].request("tools/call", call, on_progress=on_progress)
+
+
+async def test_a_program_may_ping(line_program: Program) -> None:
+    ping = '{"jsonrpc":"2.0","id":"p","method":"ping"}'
+    config = ServerConfig(**line_program("refuse"), era="legacy")
+    with anyio.fail_after(10):
+        async with open_upstreams({"old": config}) as upstreams:
+            await upstreams["old"].request("tools/call", say(ping, OK))
+            heard = await upstreams["old"].request("tools/call", call("heard"))
+    assert heard["answers"] == [{"jsonrpc": "2.0", "id": "p", "result": {}}]
+
+
+async def test_a_program_that_closes_its_input_is_done_with(
+    line_program: Program, impatient: None
+) -> None:
+    config = ServerConfig(**line_program("refuse"), era="legacy")
+    with anyio.fail_after(10):
+        async with open_upstreams({"deaf": config}) as upstreams:
+            await upstreams["deaf"].request("tools/call", call("deafen"))
+            with pytest.raises(ServerUnavailableError, match="closed the connection"):
+                await upstreams["deaf"].request("tools/call", call("echo"))
+            assert await upstreams["deaf"].request("tools/call", call("echo"))

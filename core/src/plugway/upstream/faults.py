@@ -56,9 +56,9 @@ def of_status(status: int) -> Fault:
 
 def of_spawn_error(error: OSError, command: str, cwd: str) -> Fault:
     """Say why a program could not be started."""
-    if cwd and str(error.filename) == cwd:
-        return Fault(f"could not be started: its folder {cwd!r} is not there", "correct `cwd`")
     match error:
+        case NotADirectoryError() if cwd:
+            return Fault(f"could not be started: its folder {cwd!r} is not there", "correct `cwd`")
         case FileNotFoundError():
             place = "" if "/" in command else " on PATH"
             why = f"command {command!r} was not found{place}"

@@ -26,10 +26,15 @@ def environment(config: ServerConfig) -> dict[str, str]:
 
 
 async def spawn(config: ServerConfig) -> Process:
-    """Start the program in a process group of its own; raises `OSError`."""
+    """Start the program in a process group of its own.
+
+    Raises `OSError`, `NotADirectoryError` where the folder to start in is not there.
+    """
     command = config.command or ""
     if sys.platform == "win32":  # npx and its like are scripts there, which only `which` finds
         command = await anyio.to_thread.run_sync(shutil.which, command) or command
+    if config.cwd is not None and not await anyio.Path(config.cwd).is_dir():
+        raise NotADirectoryError
     return await anyio.open_process(
         [command, *config.args],
         stderr=subprocess.PIPE,

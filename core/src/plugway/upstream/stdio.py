@@ -73,7 +73,7 @@ async def _write(
             async for item in messages:
                 line = item.message.model_dump_json(by_alias=True, exclude_unset=True)
                 await stdin.send(line.encode() + b"\n")
-        except _LOST:
+        except (*_LOST, RuntimeError):  # RuntimeError is uvloop's word for a closed pipe
             retire(faults.CLOSED)
             to_session.close()  # the program reads no more: nobody should wait for its answers
 

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+answers: list[Any] = []
+
 
 def write(line: str) -> None:
     sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
@@ -47,6 +49,8 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     if params["name"] == "child":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         return {"content": [], "pids": [os.getpid(), child.pid]}
+    if params["name"] == "heard":
+        return {"content": [], "answers": answers}
     return {"content": [], "arguments": params.get("arguments")}
 
 
@@ -63,6 +67,9 @@ def treat(request_id: Any, method: str, treatment: str) -> None:
 def main(treatment: str) -> None:
     for line in sys.stdin:
         message = json.loads(line)
+        if "method" not in message:
+            answers.append(message)
+            continue
         request_id, method, params = message.get("id"), message["method"], message.get("params", {})
         if request_id is None:
             continue
@@ -70,6 +77,9 @@ def main(treatment: str) -> None:
             say(request_id, params["arguments"])
         elif (result := answer(method, params)) is not None:
             write(json.dumps({"jsonrpc": "2.0", "id": request_id, "result": result}))
+            if params.get("name") == "deafen":
+                os.close(0)
+                time.sleep(60)
         else:
             treat(request_id, method, treatment)
 
