@@ -49,27 +49,31 @@ class Background:
         """Work until the block ends, however it ends; then drain for at most `DRAIN_SECONDS`."""
         send, receive = anyio.create_memory_object_stream[Work](self._size)
         scope = anyio.CancelScope(shield=True)  # what is queued is done though the gateway stops
+        failure: Exception | None = None
         with send, receive:
-            try:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._work, receive, scope)
-                    self._queue = send
-                    try:
-                        yield
-                    finally:
-                        self._queue = None
-                        send.close()
-                        scope.deadline = anyio.current_time() + DRAIN_SECONDS
-            finally:
-                if left := receive.statistics().current_buffer_used:
-                    self._drop(left, "the gateway is stopping")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._work, receive, scope)
+                self._queue = send
+                try:
+                    yield
+                except Exception as error:  # noqa: BLE001 - the task group would wrap it
+                    failure = error
+                finally:
+                    self._queue = None
+                    send.close()
+                    scope.deadline = anyio.current_time() + DRAIN_SECONDS
+        if failure is not None:
+            raise failure
 
-    @staticmethod
-    async def _work(receive: MemoryObjectReceiveStream[Work], scope: anyio.CancelScope) -> None:
+    async def _work(
+        self, receive: MemoryObjectReceiveStream[Work], scope: anyio.CancelScope
+    ) -> None:
         with scope:
             async for step, payload, operation in receive:
                 if not step.policy.health.sits_out:
                     await _call(step, payload, operation)
+        if left := receive.statistics().current_buffer_used:
+            self._drop(left, "the gateway is stopping")
 
 
 async def _call(step: Step, payload: Payload, operation: Operation) -> None:

@@ -35,6 +35,9 @@ from plugway_hookspecs import (
 )
 from plugway_hookspecs.verdicts import Deny
 
+HEALTH_SECONDS = 5.0
+"""How long a plugin may take to say how it is."""
+
 log = logging.getLogger(__name__)
 
 
@@ -155,7 +158,7 @@ class Registry:
         report: dict[str, str | None] = {}
         for instance in self.instances:
             try:
-                with anyio.fail_after(5):
+                with anyio.fail_after(HEALTH_SECONDS):
                     report[instance.name] = await call_lifecycle(instance.plugin, "plugin_health")
             except BaseException as error:  # foreign code
                 if not is_failure(error):
