@@ -4,8 +4,10 @@ Imports what is slow only where it is used: `plugway --help` has to be quick.
 """
 
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager, redirect_stdout
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,6 +37,7 @@ class App:
 
     def __init__(self) -> None:
         """Start with the defaults; the options fill in the rest."""
+        self.stdout = sys.stdout
         self.config_file: Path | None = None
         self.verbose = False
         self.as_json = False
@@ -44,18 +47,19 @@ class App:
         """Standard output, for people; with `--json` nothing is written there but the document."""
         from plugway.cli.output import console  # noqa: PLC0415
 
-        return console(stderr=self.as_json)
+        return console(self.err.file if self.as_json else self.stdout)
 
     @cached_property
     def err(self) -> "Console":
         """Standard error, for people."""
         from plugway.cli.output import console  # noqa: PLC0415
 
-        return console(stderr=True)
+        return console(sys.stderr)
 
     def document(self, value: Any) -> None:
         """Write the one JSON document that `--json` asks for."""
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        self.stdout.flush()
 
     def write(self, file: Path, value: Any) -> None:
         """Write a JSON document to a file; with `--json` say so in one on standard output."""
@@ -94,15 +98,23 @@ class App:
         """Run a command's asynchronous part; SIGINT and SIGTERM end it in good order."""
         from plugway.cli.running import run  # noqa: PLC0415
 
-        return run(main)
+        with self.spare_stdout():
+            return run(main)
+
+    @contextmanager
+    def spare_stdout(self) -> Generator[None]:
+        """Send what plugins print to standard error: standard output is the command's own."""
+        with redirect_stdout(sys.stderr):
+            yield
 
     def open_plugins(self, config: Path | None) -> "AbstractAsyncContextManager[PluginRunner]":
         """Start the plugins of a configuration file and stop them on exit."""
         from plugway.cli.plugins import open_plugins  # noqa: PLC0415
 
+        self.log(logging.INFO)
         if config is not None:
             self.config_file = config
-        return open_plugins(self.load_config())
+        return open_plugins(self.load_config)
 
     def report(self, error: BaseException) -> int:
         """Print an error as one clear sentence and return the exit code for it."""

@@ -10,30 +10,37 @@ from plugway.cli.app import CommandLineError
 from plugway.jsonvalues import is_array, is_object
 
 
-def read_arguments(
-    text: str | None, pairs: Sequence[str], schema: Mapping[str, Any]
+def add_pairs(
+    arguments: Mapping[str, Any], pairs: Sequence[str], schema: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Join `--args` and all `-a key=value`; the schema says which values are plain strings.
+    """Add all `-a key=value` to the arguments; the schema says which values are plain strings.
 
-    Raises `CommandLineError` for what can't be read, `OSError` for a file that can't.
+    Raises `CommandLineError` for what is no pair.
     """
-    arguments = _read_object(text) if text is not None else {}
+    joined = dict(arguments)
     for pair in pairs:
         key, sign, value = pair.partition("=")
         if not (key and sign):
             raise CommandLineError(f"-a takes key=value, not {pair!r}")
-        arguments[key] = _value(value, _property(schema, key))
-    return arguments
+        joined[key] = _value(value, _property(schema, key))
+    return joined
 
 
-def _read_object(text: str) -> dict[str, Any]:
-    """Read a JSON object: given as such, in a file (`@file`), or on standard input (`@-`)."""
-    place = "--args"
-    if text.startswith("@"):
-        place = "standard input" if text == "@-" else text[1:]
-        text = sys.stdin.read() if text == "@-" else Path(place).read_text(encoding="utf-8")
+def read_object(text: str | None) -> dict[str, Any]:
+    """Read a JSON object: given as such, in a file (`@file`), or on standard input (`@-`).
+
+    Raises `CommandLineError` for what is no object, `OSError` for a file that can't be read.
+    """
+    if text is None:
+        return {}
+    place, content = "--args", text
+    if text == "@-":
+        place, content = "standard input", sys.stdin.read()
+    elif text.startswith("@"):
+        place = text[1:]
+        content = Path(place).read_text(encoding="utf-8")
     try:
-        value = json.loads(text)
+        value = json.loads(content)
     except ValueError as error:
         raise CommandLineError(f"{place} is not JSON: {error}") from None
     if not is_object(value):

@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -27,6 +26,9 @@ class Builtin:
         return found
 
 
+_ADDED = "plugway.added_commands"
+
+
 class LazyGroup(click.Group):
     """Built-in commands by table, then whatever installed packages add.
 
@@ -48,24 +50,25 @@ class LazyGroup(click.Group):
         self.exit_codes = exit_codes
         self.builtin = {name: each for part in sections.values() for name, each in part.items()}
 
-    @cached_property
-    def added(self) -> Mapping[str, click.Command]:
-        """The commands of installed packages; what is broken there is warned about once."""
-        from plugway.cli.extensions import find_commands  # noqa: PLC0415 - start-up must be quick
+    def added(self, ctx: click.Context) -> Mapping[str, click.Command]:
+        """Return the commands of installed packages; they are searched once, when it is needed."""
+        known: dict[str, Any] = ctx.find_root().meta
+        if _ADDED not in known:
+            from plugway.cli.extensions import find_commands  # noqa: PLC0415 - quick start-up
 
-        return find_commands(frozenset(self.builtin))
+            known[_ADDED] = find_commands(frozenset(self.builtin))
+        commands: Mapping[str, click.Command] = known[_ADDED]
+        return commands
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names."""
-        del ctx
-        return [*self.builtin, *self.added]
+        return [*self.builtin, *self.added(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by its name."""
-        del ctx
         if (found := self.builtin.get(cmd_name)) is not None:
             return found.load()
-        return self.added.get(cmd_name)
+        return self.added(ctx).get(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -80,11 +83,10 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands under their headings, without importing the built-in ones."""
-        del ctx
         for title, commands in self.sections.items():
             with formatter.section(title):
                 formatter.write_dl([(name, each.summary) for name, each in commands.items()])
-        if shown := {name: each for name, each in self.added.items() if not each.hidden}:
+        if shown := {name: each for name, each in self.added(ctx).items() if not each.hidden}:
             with formatter.section("From installed packages"):
                 rows = [(name, each.get_short_help_str(60)) for name, each in shown.items()]
                 formatter.write_dl(rows)

@@ -1,9 +1,9 @@
 """Where commands write, and how rows of text line up."""
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 from rich.console import Console
 from rich.text import Text
@@ -17,17 +17,20 @@ LAST_COLUMN = 20
 """What the last column gets at least, on a narrow terminal."""
 
 
-def console(*, stderr: bool) -> Console:
+class _Console(Console):
+    """A console that leaves it to the command what a closed pipe means."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what rich has caught."""
+        raise BrokenPipeError
+
+
+def console(file: IO[str]) -> Console:
     """Return a console: with colours on a terminal, plain and unfolded anywhere else."""
-    plain = Console(stderr=stderr, highlight=False, markup=False, soft_wrap=False)
-    if plain.is_terminal:
-        return plain
-    return Console(stderr=stderr, highlight=False, markup=False, width=ENDLESS)
-
-
-def is_interactive() -> bool:
-    """Whether somebody looks at standard error."""
-    return sys.stderr.isatty()
+    found = _Console(file=file, highlight=False, markup=False)
+    if found.is_terminal:
+        return found
+    return _Console(file=file, highlight=False, markup=False, width=ENDLESS)
 
 
 Cell = str | Text

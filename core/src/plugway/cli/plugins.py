@@ -1,7 +1,9 @@
 """Configured plugins running without a gateway round them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+
+import anyio.to_thread
 
 from plugway.config import Config
 from plugway.discovery import discover
@@ -10,10 +12,15 @@ from plugway.upstream import open_upstreams
 
 
 @asynccontextmanager
-async def open_plugins(config: Config) -> AsyncGenerator[Registry]:
-    """Start the plugins, and let them reach their servers; raises `StartupError`."""
+async def open_plugins(load: Callable[[], Config]) -> AsyncGenerator[Registry]:
+    """Start the plugins of the configuration that `load` reads; they can reach its servers.
+
+    Raises `StartupError` where one that guards is missing, and whatever `load` raises.
+    """
+    config = await anyio.to_thread.run_sync(load)
+    discovery = await anyio.to_thread.run_sync(discover)
     async with (
         open_upstreams(config.servers) as upstreams,
-        open_registry(config, discover(), upstreams) as registry,
+        open_registry(config, discovery, upstreams) as registry,
     ):
         yield registry

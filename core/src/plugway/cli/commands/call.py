@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from plugway.cli.app import App
-from plugway.cli.arguments import read_arguments
+from plugway.cli.arguments import add_pairs, read_object
 from plugway.cli.calling import call
 from plugway.cli.finish import explain_option, finish
 from plugway.cli.options import declare
@@ -25,8 +25,9 @@ def command(app: App, tool: str, text: str | None, pairs: tuple[str, ...], *, ex
     what it decided and what it changed: the contents of the call appear on your terminal.
     """
     app.log(logging.CRITICAL)
+    given = read_object(text)
 
     def params(definition: Mapping[str, Any]) -> dict[str, Any]:
-        return {"arguments": read_arguments(text, pairs, definition.get("inputSchema") or {})}
+        return {"arguments": add_pairs(given, pairs, definition.get("inputSchema") or {})}
 
     return finish(app, call(app, "tools/call", tool, params), explain=explain)

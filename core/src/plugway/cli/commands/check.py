@@ -22,7 +22,7 @@ from plugway.cli.inspection import (
 from plugway.cli.options import declare
 from plugway.cli.output import Row, plural, print_rows
 from plugway.config import Config
-from plugway.discovery import discover
+from plugway.discovery import Discovery, discover
 from plugway.methods import Kind
 from plugway.registry import Problem, Registry, open_registry
 from plugway.upstream import open_upstreams
@@ -72,10 +72,10 @@ def command(app: App) -> int:
     Servers are started for real, all at once. The exit code is 1 if anything is wrong.
     """
     app.log(logging.CRITICAL)
-    config = app.load_config()
+    config, discovery = app.load_config(), discover()
     what = f"{plural(len(config.servers), 'server')}, {plural(len(config.plugins), 'plugin')}"
     with app.err.status(f"starting {what} …"):
-        report = app.run(lambda _: inspect(config))
+        report = app.run(lambda _: inspect(config, discovery))
     if app.as_json:
         app.document(_document(app, report))
     else:
@@ -83,9 +83,8 @@ def command(app: App) -> int:
     return WRONG if report.wrong else 0
 
 
-async def inspect(config: Config) -> Report:
+async def inspect(config: Config, discovery: Discovery) -> Report:
     """Start everything, look, stop everything."""
-    discovery = discover()
     async with open_upstreams(config.servers) as upstreams:
         exposed = frozenset(name for name, server in config.servers.items() if server.expose)
         servers = await start_all(upstreams, exposed)

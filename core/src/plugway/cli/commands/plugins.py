@@ -72,7 +72,8 @@ def command(app: App, *, kinds: bool) -> int:
         config = app.load_config()
         with app.err.status("starting …"):
             chains = app.run(lambda _: _open(config, discovery))
-    installed = [kind for kind in load_kinds(discovery) if not kind.only_adds_commands]
+    with app.spare_stdout():
+        installed = [kind for kind in load_kinds(discovery) if not kind.only_adds_commands]
     if app.as_json:
         app.document(_document(chains, installed, discovery))
     else:

@@ -1,13 +1,11 @@
 """`plugway prompt`: a prompt through the whole chain."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 import click
 
 from plugway.cli.app import App
-from plugway.cli.arguments import read_arguments
+from plugway.cli.arguments import add_pairs, read_object
 from plugway.cli.calling import call
 from plugway.cli.finish import explain_option, finish
 from plugway.cli.options import declare
@@ -24,10 +22,8 @@ _STRINGS = {"type": "string"}
 def command(app: App, name: str, text: str | None, pairs: tuple[str, ...], *, explain: bool) -> int:
     """Get a prompt through the whole chain."""
     app.log(logging.CRITICAL)
-
-    def params(_: Mapping[str, Any]) -> dict[str, Any]:
-        keys = [pair.partition("=")[0] for pair in pairs]
-        schema = {"properties": dict.fromkeys(keys, _STRINGS)}
-        return {"arguments": read_arguments(text, pairs, schema)}
-
-    return finish(app, call(app, "prompts/get", name, params), explain=explain)
+    keys = [pair.partition("=")[0] for pair in pairs]
+    schema = {"properties": dict.fromkeys(keys, _STRINGS)}
+    arguments = add_pairs(read_object(text), pairs, schema)
+    called = call(app, "prompts/get", name, lambda _: {"arguments": arguments})
+    return finish(app, called, explain=explain)

@@ -19,7 +19,8 @@ def command(app: App, output: Path | None, *, kinds: bool) -> None:
 
     With --kinds the plugin packages are imported, and editors know their settings as well.
     """
-    document = schema(_settings() if kinds else None)
+    with app.spare_stdout():
+        document = schema(_settings() if kinds else None)
     if output is None:
         app.document(document)
     else:

@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from plugway.cli.listening import listen
 from plugway.cli.options import declare, file_path
 from plugway.cli.output import plural, print_rows
 from plugway.cli.running import InterruptedRunError, Interrupts
-from plugway.cli.standard_input import endable_stdin
+from plugway.cli.standard_streams import endable_stdin, stdout_goes_to
 from plugway.config import Config
 from plugway.downstream.http import HttpServer, http_app
 from plugway.downstream.stdio import serve_stdio
@@ -36,7 +36,12 @@ class _Server(HttpServer):
         yield
 
     def stop(self) -> None:
-        """Finish what is under way, then return from `serve`."""
+        """Finish what is under way, then return from `serve`.
+
+        Clients that listen for changes hold streams open that never end by themselves; that
+        uvicorn has to cut them off is no news.
+        """
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self.should_exit = True
 
 
@@ -86,10 +91,11 @@ async def _over_stdio(app: App, config: Config, interrupts: Interrupts) -> None:
     if sys.stdin.isatty():
         message = "speaking MCP on standard input and output, as clients expect it; Ctrl-D ends it"
         app.err.print(Text(message, "dim"))
-    async with open_gateway(config) as gateway:
-        with endable_stdin() as end:
-            interrupts.stop = end
-            await serve_stdio(gateway.edge)
+    with stdout_goes_to(sys.stderr.fileno()) as client:
+        async with open_gateway(config) as gateway:
+            with stdout_goes_to(client), redirect_stdout(app.stdout), endable_stdin() as end:
+                interrupts.stop = end
+                await serve_stdio(gateway.edge)
 
 
 async def _over_http(app: App, config: Config, interrupts: Interrupts) -> None:
@@ -117,7 +123,6 @@ async def _greet(app: App, gateway: Gateway, server: _Server) -> None:
     servers, plugins = len(gateway.config.servers), len(gateway.registry.instances)
     if app.as_json:
         app.document({"url": url, "servers": servers, "plugins": plugins, "client": snippet})
-        sys.stdout.flush()
         return
     counts = f"{plural(servers, 'server')}, {plural(plugins, 'plugin')}"
     app.out.print(Text.assemble(f"plugway {VERSION} at ", (url, "bold green"), f"  ({counts})"))

@@ -18,6 +18,7 @@ _PREFIXES = re.compile(
     re.DOTALL,
 )
 _RANDOM = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9+/]{16,}")
+_PASSWORD = re.compile(r"pass|pwd|pin", re.IGNORECASE)
 _PATH = re.compile(r"(~|\.{0,2})[/\\]|[A-Za-z]:\\")
 
 USERINFO = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]+(?=@)")
@@ -30,7 +31,7 @@ def is_secret(name: str, value: str) -> bool:
         return False
     if has_known_form(value) or USERINFO.search(value):
         return True
-    if _is_harmless_address(value):
+    if _is_harmless_address(value) or (value.isdigit() and not _PASSWORD.search(name)):
         return False
     return is_secret_name(name) or any(map(_RANDOM.fullmatch, re.split(r"[-_.=]", value)))
 

@@ -1,10 +1,7 @@
-"""Standard input that can be ended from here.
-
-A thread that reads it can't be interrupted while the client is silent: the process would survive
-SIGTERM for as long as the client keeps the pipe open.
-"""
+"""Standard input and output as a protocol needs them: one can be ended, the other stays clean."""
 
 import os
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Thread
@@ -13,8 +10,26 @@ _CHUNK = 64 * 1024
 
 
 @contextmanager
+def stdout_goes_to(target: int) -> Generator[int]:
+    """Point standard output at another descriptor; yields one of where it went before."""
+    sys.stdout.flush()
+    before = os.dup(1)
+    os.dup2(target, 1)
+    try:
+        yield before
+    finally:
+        sys.stdout.flush()
+        os.dup2(before, 1)
+        os.close(before)
+
+
+@contextmanager
 def endable_stdin() -> Generator[Callable[[], None]]:
-    """Put a pipe in the place of standard input; what is yielded ends it, as the client would."""
+    """Put a pipe in the place of standard input; what is yielded ends it, as the client would.
+
+    A thread that reads standard input can't be interrupted while the client is silent: the process
+    would survive SIGTERM for as long as the client keeps it open.
+    """
     client = os.dup(0)
     reading, writing = os.pipe()
     os.dup2(reading, 0)

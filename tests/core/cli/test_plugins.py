@@ -1,0 +1,96 @@
+"""`plugway plugins`, `hooks` and `schema`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from plugway_hookspecs import Specs
+
+Plugway = Callable[..., Any]
+
+CHAIN = [
+    {"name": "last", "kind": "deny_list", "priority": 90, "config": {"tools": ["x"]}},
+    {"name": "one", "kind": "pii_filter", "mode": "validate", "priority": 20},
+    {"name": "two", "kind": "pii_filter", "mode": "validate", "priority": 20},
+    {"name": "first", "kind": "pii_filter", "priority": 10, "when": [{"tools": ["a__*", "!a__b"]}]},
+    {"name": "later", "kind": "pii_filter", "mode": "background"},
+    {"name": "off", "kind": "pii_filter", "mode": "disabled"},
+    {"name": "gone", "kind": "there_is_none", "mode": "audit"},
+]
+
+
+def test_the_chain_is_shown_in_the_order_in_which_it_runs(plugway: Plugway, configure: Any) -> None:
+    configure({"plugins": CHAIN})
+    done = plugway("plugins")
+    assert done.code == 1
+    shown = done.out.partition("Not running")[0].splitlines()
+    rows = [line.split()[:2] for line in shown if line.startswith("  ")][1:6]
+    assert rows == [["1", "first"], ["2∥", "one"], ["2∥", "two"], ["3", "last"], ["after", "later"]]
+    assert "tools: a__*, !a__b" in done.out
+    assert "gone  plugin kind 'there_is_none': is not installed" in done.out
+    assert "Disabled: off" in done.out
+
+
+def test_chains_as_json(plugway: Plugway, configure: Any) -> None:
+    configure({"plugins": CHAIN})
+    document = plugway("plugins", "--json").document
+    chain = document["chains"]["tool_pre_invoke"]
+    assert [link["name"] for link in chain] == ["first", "one", "two", "last", "later"]
+    assert [link["concurrent"] for link in chain] == [False, True, True, False, False]
+    assert chain[0]["package"].startswith("plugway-builtin-plugins ")
+    assert document["problems"][0]["plugin"] == "gone"
+    assert document["disabled"] == ["off"]
+
+
+def test_installed_kinds_are_listed_without_a_configuration(plugway: Plugway, install: Any) -> None:
+    install("broken_kind", "import there_is_no_such_module", attribute="X")
+    done = plugway("plugins", "--kinds")
+    assert done.code == 0
+    assert "deny_list" in done.out
+    assert "needs the module 'there_is_no_such_module'" in done.out
+    kinds = {
+        kind["name"]: kind for kind in plugway("plugins", "--kinds", "--json").document["kinds"]
+    }
+    assert "tool_pre_invoke" in kinds["pii_filter"]["hooks"]
+    assert kinds["broken_kind"]["error"]
+    assert "host" not in kinds
+
+
+def test_without_plugins_it_says_so(plugway: Plugway, configure: Any) -> None:
+    configure({})
+    done = plugway("plugins")
+    assert done.code == 0
+    assert "No plugin is running" in done.out
+
+
+def test_hooks_lists_every_hook_of_the_specification(plugway: Plugway) -> None:
+    names = [name for name in vars(Specs) if not name.startswith("_")]
+    document = plugway("hooks", "--json").document
+    assert [hook["name"] for hook in document] == names
+    assert all(hook["doc"] for hook in document)
+    call = next(hook for hook in document if hook["name"] == "tool_pre_invoke")
+    expected = "(payload: ToolCall, context: Context) -> ToolCall | Deny | Respond | None"
+    assert call["signature"] == expected
+    assert call["methods"] == ["tools/call"]
+    text = plugway("hooks").out
+    assert all(f"\n  {name}" in text for name in names)
+
+
+def test_the_example_that_hooks_prints_is_a_plugin(plugway: Plugway) -> None:
+    text = plugway("hooks").out
+    names: dict[str, Any] = {}
+    exec(text[text.index("from plugway_hookspecs") :], names)
+    assert names["NoDeletes"].tool_pre_invoke
+
+
+def test_schema_prints_one_document_and_writes_it_to_a_file(plugway: Plugway) -> None:
+    document = plugway("schema").document
+    assert {"mcpServers", "plugins", "gateway"} <= document["properties"].keys()
+    assert plugway("schema", "--json").document == document
+    assert plugway("schema", "-o", "s.json", "--json").document == {"file": "s.json"}
+    assert json.loads(Path("s.json").read_text()) == document
+
+
+def test_schema_knows_the_settings_of_installed_kinds(plugway: Plugway) -> None:
+    assert "deny_list.config" in plugway("schema", "--kinds").document["$defs"]
