@@ -9,8 +9,11 @@ from types import ModuleType
 
 import click
 import pytest
+from _pytest.mark import ParameterSet
 
-from plugway.config import parse
+from plugway.cli.root import root as cli
+from plugway.config import Config, parse
+from plugway.discovery import discover
 from plugway_hookspecs import Plugin
 
 ROOT = Path(__file__).parents[2]
@@ -21,44 +24,57 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+VARIABLE = re.compile(r"\$\{(\w+)")
 
 
-def examples(*languages: str) -> list[object]:
-    found: list[object] = []
+def examples(language: str) -> list[ParameterSet]:
+    found: list[ParameterSet] = []
     for page in PAGES:
         text = page.read_text()
         for match in FENCE.finditer(text):
-            if match[1] in languages:
+            if match[1] == language:
                 line = text.count("\n", 0, match.start()) + 1
-                name = f"{page.relative_to(ROOT)}:{line}"
-                found.append(pytest.param(match[2], id=name))
+                found.append(pytest.param(match[2], id=f"{page.relative_to(ROOT)}:{line}"))
     return found
+
+
+def check_configuration(text: str) -> Config:
+    """Read a configuration with all its variables set, and check each kind's own settings."""
+    config = parse(text, file=None, env=dict.fromkeys(VARIABLE.findall(text), "value"))
+    found = discover()
+    for entry in config.plugins:
+        if entry.kind not in found.kinds:
+            continue
+        kind = found.kind(entry.kind).load()
+        if isinstance(kind, type):
+            server = {} if entry.server is None else {"server": entry.server}
+            kind.Config.model_validate({**server, **entry.config})
+    return config
 
 
 @pytest.mark.parametrize("code", examples("python"))
 def test_python_examples_run(code: str) -> None:
     module = ModuleType("example")
     exec(compile(code, "example", "exec"), vars(module))
-    for kind in vars(module).values():
-        if isinstance(kind, type) and issubclass(kind, Plugin) and kind.__module__ == "example":
-            assert kind.__doc__ or kind.__name__
+    kinds = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Plugin) and value.__module__ == "example"
+    ]
+    for kind in kinds:
+        assert kind.Config.model_json_schema()["type"] == "object"
 
 
 @pytest.mark.parametrize("text", examples("yaml"))
-def test_yaml_examples_are_configurations(text: str, tmp_path: Path) -> None:
-    class Environment(dict[str, str]):
-        def __missing__(self, name: str) -> str:
-            return f"value-of-{name}"
+def test_yaml_examples_are_configurations(text: str) -> None:
+    if not re.search(r"^(plugins|mcpServers|gateway):", text, re.MULTILINE):
+        text = "plugins:\n" + "".join(f"  {line}\n" for line in text.splitlines())
+    check_configuration(text)
 
-        def __contains__(self, name: object) -> bool:
-            return True
 
-        def get(self, name: str, default: object = None) -> str:  # type: ignore[override]
-            return self[name]
-
-    if "plugins:" not in text and "mcpServers:" not in text and "gateway:" not in text:
-        text = "plugins:\n" + "\n".join(f"  {line}" for line in text.splitlines())
-    parse(text, file=tmp_path / "plugway.yaml", env=Environment())
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda p: p.name)
+def test_example_configurations_are_valid(path: Path) -> None:
+    assert check_configuration(path.read_text()).plugins
 
 
 @pytest.mark.parametrize("text", examples("json"))
@@ -73,8 +89,6 @@ def test_toml_examples_are_toml(text: str) -> None:
 
 @pytest.mark.parametrize("text", examples("console"))
 def test_commands_in_examples_exist(text: str) -> None:
-    from plugway.cli import cli
-
     for line in text.splitlines():
         words = shlex.split(line.removeprefix("$ "), comments=True)
         if words[:1] != ["plugway"]:
@@ -82,9 +96,16 @@ def test_commands_in_examples_exist(text: str) -> None:
         arguments = words[1:]
         while arguments and arguments[0].startswith("-"):
             arguments = arguments[2:]
-        context = click.Context(cli)
-        command = cli.get_command(context, arguments[0])
+        command = cli.get_command(click.Context(cli), arguments[0])
         assert command is not None, line
-        options = {name for each in command.params for name in each.opts}
+        options = {name for each in command.params for name in each.opts} | {"--help"}
         used = {word.partition("=")[0] for word in arguments[1:] if word.startswith("-")}
-        assert used <= options | {"--help"}, line
+        assert used <= options, line
+
+
+def test_the_readmes_plugin_is_the_one_in_the_examples() -> None:
+    readme = next(
+        m[2] for m in FENCE.finditer((ROOT / "README.md").read_text()) if m[1] == "python"
+    )
+    example = (ROOT / "examples" / "no_weekends" / "no_weekends.py").read_text()
+    assert readme.partition("\n")[2] == example.partition("\n\n")[2]
