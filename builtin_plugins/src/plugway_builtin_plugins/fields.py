@@ -9,8 +9,8 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator
 
 from plugway_builtin_plugins.globs import escape
+from plugway_builtin_plugins.parts import Path
 from plugway_builtin_plugins.patterns import Pattern
-from plugway_builtin_plugins.walk import Path
 
 _STEP = re.compile(r"(?:^|\.)(?P<key>(?:\\.|[^.\[\]\\])+)|\[(?P<index>\d+|\*)\]")
 _CHARACTER = re.compile(r"\\(?P<literal>.)|(?P<plain>.)", re.DOTALL)

@@ -5,18 +5,17 @@ RE2 matches in time linear in the text; it has no lookaround and no backreferenc
 
 import time
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator
 
 try:
-    # the package has no type information, so it is taken as what it is: Any
-    _re2: Any = import_module("re2")
+    import re2  # type: ignore[import-untyped] # it ships no type information
 except ImportError as error:
     message = "google-re2 is missing: pip install 'plugway-builtin-plugins[regex]'"
     raise ImportError(message, name="re2") from error
 
+_re2: Any = re2
 MAX_PROGRAM = 20_000
 """Instructions in a compiled pattern; `\\pL{10}` makes some 10,000."""
 MEMORY = 8 << 20
@@ -26,6 +25,7 @@ MAX_SECONDS = 1.0
 One match is linear, all of them are not: `a.*b|a` reads on to the end of the text after each.
 """
 
+_SHOWN = 80
 _ESCAPES = {
     "\\Z": "write \\z for the end of the text",
     "\\K": "use a capture group instead",
@@ -123,7 +123,7 @@ class Pattern:
 
 
 def _short(source: str) -> str:
-    return repr(source) if len(source) <= 80 else f"{source[:80]!r}..."
+    return repr(source) if len(source) <= _SHOWN else f"{source[:_SHOWN]!r}..."
 
 
 def encodable(text: str) -> str:
@@ -151,6 +151,7 @@ def _reason(error: Exception) -> str:
     raw = error.args[0] if error.args else "not a regular expression"
     said = raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
     operator = said.rpartition(": ")[2]
+    said = said[:_SHOWN]
     if operator in _ESCAPES:
         return f"{said}; {_ESCAPES[operator]}"
     if operator[1:].isdigit():

@@ -7,6 +7,7 @@ touched that a protocol, and not a person, reads. What no shape names counts as 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 from plugway_hookspecs import (
     FrozenDict,
@@ -51,7 +52,14 @@ class Shape:
     keys: Kind = Kind.TEXT
     """What keys outside `fields` are themselves."""
     variants: Mapping[str, "Shape"] = _NO_SHAPES
-    """Shapes for the values of `type`."""
+    """Shapes of objects by their `type`."""
+
+    def of(self, value: Mapping[str, Any]) -> "Shape":
+        """Return the shape of an object, which its `type` may make a special one."""
+        if not self.variants:
+            return self
+        tag = value.get("type")
+        return self.variants.get(tag, self) if isinstance(tag, str) else self
 
 
 TEXT = Shape()
@@ -68,8 +76,20 @@ def _opaque(*names: str) -> dict[str, Shape]:
     return _each(OPAQUE, *names)
 
 
+_FIELDS = {
+    **_each(TEXT, "code", "data", "description", "message", "name", "params", "text", "title"),
+    **_each(
+        TEXT, "arguments", "content", "input", "isError", "required", "size", "structuredContent"
+    ),
+    **_each(TEXT, "destructiveHint", "idempotentHint", "openWorldHint", "priority", "readOnlyHint"),
+    **_each(TEXT, "maxTokens", "metadata", "stopSequences", "systemPrompt", "temperature"),
+    **_each(TEXT, "pollInterval", "statusMessage", "ttl", "ttlMs"),
+}
+"""Fields of MCP objects that may hold text; their names are the protocol's."""
+
+
 def _object(fields: Mapping[str, Shape]) -> Shape:
-    return Shape(fields=fields, rest=TEXT)
+    return Shape(fields={**_FIELDS, **fields}, rest=TEXT)
 
 
 IMPLEMENTATION = _object({"websiteUrl": REFERENCE, **_opaque("name", "version", "icons")})
@@ -124,7 +144,7 @@ TOOL = _object(
 )
 
 _BLOCK_VARIANTS: dict[str, Shape] = {}
-BLOCK = Shape(fields={"type": OPAQUE, **_COMMON}, rest=TEXT, variants=_BLOCK_VARIANTS)
+BLOCK = Shape(fields={**_FIELDS, "type": OPAQUE, **_COMMON}, rest=TEXT, variants=_BLOCK_VARIANTS)
 _BLOCK_VARIANTS.update(
     {
         **_each(_object(_opaque("type", "data", "mimeType") | _COMMON), "image", "audio"),

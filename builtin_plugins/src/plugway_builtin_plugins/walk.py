@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from plugway_builtin_plugins.blobs import decode_blob, encode_blob
-from plugway_builtin_plugins.shapes import ENTRIES, PAYLOADS, TEXT, Kind, Shape
+from plugway_builtin_plugins.parts import Part, Path, entries, parts
+from plugway_builtin_plugins.shapes import TEXT, Kind, Shape
 from plugway_hookspecs import Payload
 
-Path: TypeAlias = tuple[str | int, ...]
 P = TypeVar("P", bound=Payload)
 
 
@@ -26,41 +26,6 @@ class Leaf(NamedTuple):
 
 Visitor: TypeAlias = Callable[[Leaf], Any]
 """Returns what takes a leaf's place: the very same value where nothing changes."""
-
-
-class Part(NamedTuple):
-    """A value in a payload, what it is and where."""
-
-    attribute: str
-    value: Any
-    shape: Shape
-    path: Path
-
-
-def parts(payload: Payload) -> list[Part]:
-    """Return the parts of a payload that have leaves, but not the entries of a list."""
-    entries = ENTRIES.get(type(payload))
-    return [
-        Part(attribute, getattr(payload, attribute), shape, _root(payload, attribute))
-        for attribute, shape in PAYLOADS[type(payload)].items()
-        if attribute != entries
-    ]
-
-
-def entries(payload: Payload) -> list[Part]:
-    """Return the entries of a list; other payloads have none."""
-    attribute = ENTRIES.get(type(payload))
-    if attribute is None:
-        return []
-    shape, path = PAYLOADS[type(payload)][attribute], _root(payload, attribute)
-    return [
-        Part(attribute, entry, shape, (*path, index))
-        for index, entry in enumerate(getattr(payload, attribute))
-    ]
-
-
-def _root(payload: Payload, attribute: str) -> Path:
-    return () if attribute == "extra" else (payload.WIRE.get(attribute, attribute),)
 
 
 def rewrite_payload(payload: P, visit: Visitor) -> P:
@@ -133,7 +98,7 @@ def _rewrite_object(
 ) -> dict[str, Any]:
     if shape.kind is Kind.OPAQUE:
         return value
-    shape = variant(shape, value)
+    shape = shape.of(value)
     changed = False
     replaced: dict[str, Any] = {}
     for key, item in value.items():
@@ -173,74 +138,3 @@ def _rewrite_blob(blob: Any, owner: Mapping[str, Any], visit: Visitor, path: Pat
     if new is text:
         return blob
     return encode_blob(new) if encoded else new
-
-
-def variant(shape: Shape, value: Mapping[str, Any]) -> Shape:
-    """Return the shape for an object whose `type` makes it a special one."""
-    if shape.variants:
-        tag = value.get("type")
-        return shape.variants.get(tag, shape) if isinstance(tag, str) else shape
-    return shape
-
-
-class Texts(NamedTuple):
-    """What there is to read in a payload, in no special order."""
-
-    values: list[str]
-    """Texts, references and, as text, numbers; keys too."""
-    keys: set[str]
-    """Keys that scalars may be found under."""
-
-
-def read_texts(where: Iterable[Part]) -> Texts:
-    """Return all that a visitor would see, without saying where."""
-    found = Texts([], set())
-    for part in where:
-        _read(part.value, part.shape, found)
-    return found
-
-
-def _read(value: Any, shape: Shape, found: Texts) -> None:
-    kind: type[Any] = value.__class__
-    if shape.kind is Kind.OPAQUE or value is None:
-        return
-    if kind is str:
-        found.values.append(value)
-    elif issubclass(kind, dict):
-        _read_object(value, shape, found)
-    elif issubclass(kind, list):
-        for item in value:
-            _read(item, shape, found)
-    elif kind is not bool:
-        found.values.append(number_text(value))
-
-
-def _read_object(value: dict[str, Any], shape: Shape, found: Texts) -> None:
-    shape = variant(shape, value)
-    fields, rest = shape.fields, shape.rest or shape
-    for key, item in value.items():
-        inner = fields.get(key)
-        if inner is None:
-            inner = rest
-            if shape.keys is not Kind.OPAQUE:
-                found.keys.add(key)
-                found.values.append(key)
-        if inner.kind is Kind.BLOB and isinstance(item, str):
-            text, _ = decode_blob(item, value.get("mimeType"))
-            if text is not None:
-                found.values.append(text)
-        else:
-            _read(item, inner, found)
-
-
-def number_text(value: float) -> str:
-    """Return a number as people write it: integers, also those in floats, as bare digits."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def show(path: Path) -> str:
-    """Return a path as text, such as `content[0].text`."""
-    shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return shown.removeprefix(".")

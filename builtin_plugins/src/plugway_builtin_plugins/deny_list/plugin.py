@@ -9,18 +9,11 @@ from plugway_builtin_plugins.deny_list.rules import CompiledRule
 from plugway_builtin_plugins.deny_list.settings import ContentRule, Settings
 from plugway_builtin_plugins.fields import Field
 from plugway_builtin_plugins.globs import compile_globs
+from plugway_builtin_plugins.parts import Part, entries, parts, show
 from plugway_builtin_plugins.patterns import Pattern
 from plugway_builtin_plugins.payload_plugin import PayloadPlugin
 from plugway_builtin_plugins.selections import EVERYTHING, hooks_of
-from plugway_builtin_plugins.walk import (
-    Leaf,
-    Part,
-    entries,
-    first_leaf,
-    parts,
-    rewrite_entries,
-    show,
-)
+from plugway_builtin_plugins.walk import Leaf, first_leaf, rewrite_entries
 from plugway_hookspecs import (
     Context,
     Deny,

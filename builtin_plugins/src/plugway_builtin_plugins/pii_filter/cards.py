@@ -28,6 +28,9 @@ _CARDS: tuple[tuple[range, frozenset[int]], ...] = (
     *((range(n, n + 1), frozenset(range(13, 20))) for n in (6759, 6761, 6762, 6763)),  # Maestro
 )
 _MAX_CARD = 19
+_SEPARATORS = " .-"
+_LONGEST = _MAX_CARD + 5
+"""Characters in a number with its separators."""
 _FIRST_GROUP = 4
 _GROUPS = range(3, 7)
 _LAST_GROUP = range(1, 7)
@@ -49,10 +52,10 @@ def is_card(digits: str) -> bool:
 
 
 def cards(text: str, start: int, end: int) -> Iterator[Span]:
-    """Yield the card numbers in a run of digits and single separators."""
+    """Yield the card numbers that begin in a run of digits and single separators."""
     if is_part(text, start, end):
         return
-    groups = list(_digit_groups(text, start, end))
+    groups = list(_digit_groups(text, start, _run_end(text, end)))
     index = 0
     while index < len(groups):
         after = _card_from(text, groups, index)
@@ -61,6 +64,18 @@ def cards(text: str, start: int, end: int) -> Iterator[Span]:
         else:
             yield groups[index][0], groups[after - 1][1]
             index = after
+
+
+def _run_end(text: str, end: int) -> int:
+    """Return how far a run goes on, so far as a number that begins before `end` may reach."""
+    found = end
+    for position in range(end, min(end + _LONGEST, len(text))):
+        if text[position].isdigit():
+            if not text[position + 1 : position + 2].isdigit():
+                found = position + 1
+        elif text[position] not in _SEPARATORS or not text[position - 1].isdigit():
+            break
+    return found
 
 
 def _card_from(text: str, groups: list[Span], first: int) -> int | None:

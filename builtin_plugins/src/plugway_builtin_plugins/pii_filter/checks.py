@@ -8,7 +8,17 @@ from plugway_builtin_plugins.pii_filter.surroundings import (
     in_number_row,
     is_fraction,
     is_part,
+    is_word,
 )
+
+_PHONE_DIGITS = range(7, 16)
+_AMERICAN_DIGITS = 11
+
+
+def credentials(text: str, start: int, end: int) -> Iterator[Span]:
+    """Yield a credential unless it is masked already."""
+    if not text[start:end].endswith("***"):
+        yield start, end
 
 
 def emails(text: str, start: int, end: int) -> Iterator[Span]:
@@ -31,13 +41,30 @@ def social_security(text: str, start: int, end: int) -> Iterator[Span]:
 
 def phones(text: str, start: int, end: int) -> Iterator[Span]:
     """Yield a telephone number unless it is something else: a decimal, a date, a row of numbers."""
-    found = text[start:end]
-    digits = sum(character.isdigit() for character in found)
-    part = text[start - 1 : start] == "+" or (is_part(text, start, end) and found[0] != "(")
+    end = _phone_end(text, start, end)
+    found, before = text[start:end], text[start - 1 : start]
+    if not found or before == "+" or (is_word(before) and found[0] != "("):
+        return
     row = found[0] != "+" and in_number_row(text, start, end)
-    other = part or row or _is_section(text, start, end) or _is_decimal(found) or _is_date(found)
-    if 7 <= digits <= 15 and not other:
+    if not (row or _is_section(text, start, end) or _is_decimal(found) or _is_date(found)):
         yield start, end
+
+
+def _phone_end(text: str, start: int, end: int) -> int:
+    """Return where the longest number of 7 to 15 digits ends, `start` if there is none.
+
+    A candidate may go on into what stands behind it; North American numbers have 11 digits.
+    """
+    american = text[start : start + 3].replace(" ", "").startswith("+1")
+    digits, found = 0, start
+    for position in range(start, end):
+        digits += text[position].isdigit()
+        whole = text[position].isdigit() and not is_word(text[position + 1 : position + 2])
+        if whole and digits in _PHONE_DIGITS:
+            found = position + 1
+            if american and digits == _AMERICAN_DIGITS:
+                break
+    return found
 
 
 def _is_decimal(found: str) -> bool:

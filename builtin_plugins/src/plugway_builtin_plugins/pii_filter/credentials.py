@@ -8,7 +8,7 @@ _NAMED = r"[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
 CREDENTIALS: tuple[str, ...] = (
     # AWS: access key ids, and the secret next to a name that says so
     r"\b(?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|AROA)[0-9A-Z]{16}\b",
-    rf"(?i:aws_?(?:secret_?)?(?:access_?)?key{_NAMED})([0-9A-Za-z/+]{{40}})\b",
+    rf"(?i:aws_?(?:secret_?)?(?:access_?)?key{_NAMED})([0-9A-Za-z/+]{{40}})(?:[^0-9A-Za-z/+=]|$)",
     # source forges and package registries
     r"\bgh[opusr]_[0-9A-Za-z]{36,255}\b",
     r"\bgithub_pat_[0-9A-Za-z_]{22,255}\b",

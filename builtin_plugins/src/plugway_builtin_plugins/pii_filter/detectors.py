@@ -39,8 +39,8 @@ class Detector:
     """Finds candidates; where there are groups, the first that took part is the candidate."""
     confirm: Callable[[str, int, int], Iterable[Span]] = _whole
     """Yields what is real in a candidate `text[start:end]`."""
-    hint: Callable[[str], str] = hints.outline
-    """What strategy `partial` leaves of it."""
+    hint: Callable[[str], str] | None = None
+    """What strategy `partial` leaves of it; None for the label with the last two characters."""
     key: str = ""
     """Keys under which a whole value is of this type, in snake case."""
     value: str = ""
@@ -101,10 +101,11 @@ _BIRTH = (
 )
 _PASSPORT_NUMBER = r"[A-Za-z]{0,3}\d{5,9}[A-Za-z]?"
 _IPV4 = r"\d{1,3}(?:\.\d{1,3}){3}"
-_IPV6 = r"[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*|(?:[0-9A-Fa-f]{1,4}:){6,7}[0-9A-Fa-f.]+"
+# bounded: an open run before `::` would be read to its end again and again
+_IPV6 = r"[0-9A-Fa-f:]{0,39}::[0-9A-Fa-f:.]{0,39}|(?:[0-9A-Fa-f]{1,4}:){6,7}[0-9A-Fa-f.]{1,15}"
 
 DETECTORS: tuple[Detector, ...] = (
-    Detector("api_key", "|".join(CREDENTIALS), hint=hints.prefix),
+    Detector("api_key", "|".join(CREDENTIALS), checks.credentials, hints.prefix),
     Detector("email", _EMAIL, checks.emails, hints.email),
     Detector(
         "iban",

@@ -14,10 +14,10 @@ _BY_LENGTH = {
     22: "BG BH CR DE GB GE IE ME RS VA",
     23: "AE GI IL IQ OM SO TL",
     24: "AD CZ ES MD PK RO SA SE SK TN VG",
-    25: "LY PT ST",
-    26: "IS TR",
-    27: "BI DJ FR GR IT MC MR SM",
-    28: "AL AZ BY CY DO GT HN HU LB NI PL SV",
+    25: "AO CV GW LY MZ PT ST",
+    26: "DZ IR IS TR",
+    27: "BI CF CG CM DJ FR GA GQ GR IT KM MC MG MR SM TD",
+    28: "AL AZ BF BJ BY CI CY DO GT HN HU LB MA ML NE NI PL SN SV TG",
     29: "BR EG PS QA UA",
     30: "JO KW MU YE",
     31: "MT SC",
@@ -27,8 +27,7 @@ _BY_LENGTH = {
 IBAN_LENGTHS = {
     country: length for length, countries in _BY_LENGTH.items() for country in countries.split()
 }
-"""How long a number is in each country of the SWIFT registry."""
-_SHORTEST, _LONGEST = 15, 34
+"""How long a number is in each country that issues them, in the SWIFT registry or on its own."""
 
 
 def ibans(text: str, start: int, end: int) -> Iterator[Span]:
@@ -47,24 +46,20 @@ def ibans(text: str, start: int, end: int) -> Iterator[Span]:
 
 def _iban_from(text: str, start: int) -> int | None:
     """Return the end of the account number that begins at `start`."""
-    country = text[start : start + 2]
-    if not (country.isalpha() and text[start + 2 : start + 4].isdigit()):
+    wanted = IBAN_LENGTHS.get(text[start : start + 2].upper())
+    if wanted is None or not text[start + 2 : start + 4].isdigit():
         return None
-    wanted = IBAN_LENGTHS.get(country.upper())
-    compact, found = "", None
-    for position in range(start, min(len(text), start + 80)):
+    compact = ""
+    for position in range(start, len(text)):
         character = text[position]
         if is_word(character):
             compact += character
-            complete = not is_word(text[position + 1 : position + 2])
-            fits = len(compact) == wanted if wanted else country.isupper()
-            if complete and fits and len(compact) >= _SHORTEST and mod97(compact):
-                found = position + 1
-            if len(compact) >= (wanted or _LONGEST):
-                break
+            if len(compact) == wanted:
+                whole = not is_word(text[position + 1 : position + 2])
+                return position + 1 if whole and mod97(compact) else None
         elif character not in " -" or not is_word(text[position - 1]):
-            break
-    return found
+            return None
+    return None
 
 
 def mod97(compact: str) -> bool:

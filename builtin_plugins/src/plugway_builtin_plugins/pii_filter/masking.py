@@ -6,6 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping
 
+from plugway_builtin_plugins.pii_filter.detectors import Detector
 from plugway_builtin_plugins.pii_filter.folding import fold
 from plugway_builtin_plugins.pii_filter.scanner import Hit, Scanner
 from plugway_builtin_plugins.pii_filter.settings import Strategy
@@ -57,7 +58,7 @@ class Masker:
         if strategy == "hash":
             return f"{detector.label[:-1]}:{self._digest(detector.name, found)}]"
         if strategy == "partial" and not hit.clipped:
-            return detector.hint(fold(found))
+            return detector.hint(fold(found)) if detector.hint else _labelled_hint(found, detector)
         return detector.label
 
     def _replace(self, text: str, hits: list[Hit]) -> str:
@@ -75,3 +76,11 @@ class Masker:
             canonical = "".join(filter(str.isalnum, canonical))
         message = f"{name}\0{canonical}".encode(errors="replace")
         return hmac.new(self._key, message, hashlib.sha256).hexdigest()[:_HASH_DIGITS]
+
+
+def _labelled_hint(found: str, detector: Detector) -> str:
+    """Return a hint that is recognised as a mask, whatever the pattern of a custom type matches."""
+    ending = found[-2:]
+    if len(found) < 6 or "[" in ending or "]" in ending:
+        return detector.label
+    return f"{detector.label[:-1]}:*{ending}]"

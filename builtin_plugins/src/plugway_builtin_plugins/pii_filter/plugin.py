@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any, TypeVar
 
+from plugway_builtin_plugins.parts import Part, entries, parts, show
 from plugway_builtin_plugins.patterns import compile_pattern
 from plugway_builtin_plugins.payload_plugin import PayloadPlugin
 from plugway_builtin_plugins.pii_filter.detectors import DETECTORS, Detector
@@ -11,18 +12,8 @@ from plugway_builtin_plugins.pii_filter.scanner import Scanner
 from plugway_builtin_plugins.pii_filter.settings import Settings
 from plugway_builtin_plugins.selections import REQUESTS, RESULTS, hooks_of
 from plugway_builtin_plugins.shapes import Kind
-from plugway_builtin_plugins.walk import (
-    Leaf,
-    Part,
-    entries,
-    number_text,
-    parts,
-    read_texts,
-    rewrite,
-    rewrite_entries,
-    rewrite_payload,
-    show,
-)
+from plugway_builtin_plugins.texts import number_text, read_texts
+from plugway_builtin_plugins.walk import Leaf, rewrite, rewrite_entries, rewrite_payload
 from plugway_hookspecs import Context, Deny, Payload
 
 P = TypeVar("P", bound=Payload)

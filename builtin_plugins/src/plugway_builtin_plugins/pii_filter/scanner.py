@@ -9,14 +9,14 @@ from typing import NamedTuple
 from plugway_builtin_plugins.patterns import Match, Pattern
 from plugway_builtin_plugins.pii_filter.detectors import Detector
 from plugway_builtin_plugins.pii_filter.folding import fold
-from plugway_builtin_plugins.walk import Texts
+from plugway_builtin_plugins.texts import Texts
 
 _SHORTEST = 6
 """Characters in `a@b.io`; nothing that the built-in detectors find inside a text is shorter."""
 _LONGEST_KEY = 64
 _REMEMBERED_KEYS = 4096
 _HUMP = Pattern(r"([a-z0-9])([A-Z])")
-_LABEL = Pattern(r"\[[A-Z][A-Z0-9_]*(?::[0-9a-f]{12})?\]")
+_LABEL = Pattern(r"\[[A-Z][A-Z0-9_]*(?::(?:[0-9a-f]{12}|\*[^\[\]]{2}))?\]")
 
 
 class Hit(NamedTuple):

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from plugway_builtin_plugins.fields import Field
+from plugway_builtin_plugins.parts import Part
 from plugway_builtin_plugins.payload_plugin import PayloadPlugin
 from plugway_builtin_plugins.regex_transform.settings import Rule, Settings
 from plugway_builtin_plugins.regex_transform.templates import Template
 from plugway_builtin_plugins.selections import hooks_of
 from plugway_builtin_plugins.shapes import Kind
-from plugway_builtin_plugins.walk import Leaf, Part, rewrite, rewrite_entries, rewrite_payload
+from plugway_builtin_plugins.walk import Leaf, rewrite, rewrite_entries, rewrite_payload
 from plugway_hookspecs import Context, Payload
 
 P = TypeVar("P", bound=Payload)

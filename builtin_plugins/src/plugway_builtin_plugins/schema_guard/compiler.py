@@ -5,10 +5,10 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+from plugway_builtin_plugins.parts import Path, show
 from plugway_builtin_plugins.schema_guard.cost import Costs, TooExpensiveError
 from plugway_builtin_plugins.schema_guard.graph import read_graph
 from plugway_builtin_plugins.schema_guard.references import SchemaError
-from plugway_builtin_plugins.walk import Path, show
 
 try:
     from jsonschema_rs import (
