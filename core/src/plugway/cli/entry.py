@@ -32,10 +32,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (click.Abort, KeyboardInterrupt):
         return app.report(KeyboardInterrupt())
-    except BrokenPipeError:
-        with suppress(OSError, ValueError):
-            sys.stdout.close()
-        return 0
-    except Exception as error:  # noqa: BLE001 - the last one to see it: a sentence for people
-        return app.report(error)
+    except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - the last one to see it
+        return _closed() if _is_broken_pipe(error) else app.report(error)
     return code if isinstance(code, int) else 0
+
+
+def _is_broken_pipe(error: BaseException) -> bool:
+    """Whether nobody reads standard output any more, as after `| head`."""
+    inner: Sequence[BaseException] = getattr(error, "exceptions", ())  # of an exception group
+    return isinstance(error, BrokenPipeError) or any(map(_is_broken_pipe, inner))
+
+
+def _closed() -> int:
+    with suppress(OSError, ValueError):
+        sys.stdout.close()
+    return 0

@@ -17,7 +17,7 @@ LAST_COLUMN = 20
 """What the last column gets at least, on a narrow terminal."""
 
 
-class _Console(Console):
+class CommandConsole(Console):
     """A console that leaves it to the command what a closed pipe means."""
 
     def on_broken_pipe(self) -> None:
@@ -27,10 +27,10 @@ class _Console(Console):
 
 def console(file: IO[str]) -> Console:
     """Return a console: with colours on a terminal, plain and unfolded anywhere else."""
-    found = _Console(file=file, highlight=False, markup=False)
+    found = CommandConsole(file=file, highlight=False, markup=False)
     if found.is_terminal:
         return found
-    return _Console(file=file, highlight=False, markup=False, width=ENDLESS)
+    return CommandConsole(file=file, highlight=False, markup=False, width=ENDLESS)
 
 
 Cell = str | Text
