@@ -66,3 +66,17 @@ def test_groups_are_known_by_number_and_name() -> None:
     pattern = Pattern("(?P<first>a)(b)")
     assert (pattern.groups, pattern.names) == (2, {"first": 1})
     assert Pattern("(a)(b)", captures=False).groups == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "spans"),
+    [
+        ("x*", "axb", [(0, 0), (1, 2), (2, 2), (3, 3)]),
+        (r"\b", "ab c", [(0, 0), (2, 2), (3, 3), (4, 4)]),
+        ("(?m)^", "a\nb", [(0, 0), (2, 2)]),
+        ("", "é", [(0, 0), (1, 1)]),
+    ],
+)
+def test_empty_matches_are_found_once(source: str, text: str, spans: list[tuple[int, int]]) -> None:
+    found = [(match.start(), match.end()) for match in Pattern(source).finditer(text)]
+    assert found == spans

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from plugway_builtin_plugins.deny_list.words import compile_words
+from plugway_builtin_plugins.deny_list.words import split_phrase
 from plugway_builtin_plugins.fields import FieldSource
 from plugway_builtin_plugins.globs import compile_globs
 from plugway_builtin_plugins.patterns import RegexSource
@@ -14,7 +14,7 @@ from plugway_hookspecs import PluginConfig
 
 
 def _checked_word(word: str) -> str:
-    compile_words([word])
+    split_phrase(word)
     return word
 
 

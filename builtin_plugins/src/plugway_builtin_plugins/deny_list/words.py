@@ -39,18 +39,23 @@ def _is_visible(character: str) -> bool:
     return not hidden
 
 
+def split_phrase(phrase: str) -> list[str]:
+    """Return the folded words of a phrase; raises `PatternError` if there is none."""
+    words = fold(phrase).split()
+    if not words:
+        raise PatternError(f"the word {phrase!r} is empty: remove it")
+    return words
+
+
 def compile_words(words: Iterable[str]) -> Pattern:
     """Return a pattern that finds any of the words or phrases in a folded text.
 
-    No letters may touch a word, except in scripts that are written without blanks. Raises
-    `PatternError` for a word that is empty.
+    No letters may touch a word, except in scripts that are written without blanks.
     """
     # one border per group, not per word: a class of all letters makes thousands of instructions
     groups: dict[tuple[str, str], list[str]] = {}
     for word in words:
-        parts = fold(word).split()
-        if not parts:
-            raise PatternError(f"the word {word!r} is empty: remove it")
+        parts = split_phrase(word)
         borders = _border(parts[0][0], "^"), _border(parts[-1][-1], "$")
         groups.setdefault(borders, []).append(r"\s+".join(map(escape, parts)))
     choices = (f"{before}(?:{'|'.join(group)}){after}" for (before, after), group in groups.items())
