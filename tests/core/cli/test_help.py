@@ -45,6 +45,13 @@ def test_lines_of_help_fit_into_80_columns(plugway: Plugway) -> None:
         assert max(map(len, plugway(*arguments).out.splitlines())) <= 80
 
 
+def test_without_a_command_help_is_an_error_message(plugway: Plugway) -> None:
+    done = plugway()
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("Usage: plugway ")
+    assert "plugway:" not in done.err
+
+
 def test_version_prints_the_version(plugway: Plugway) -> None:
     from importlib.metadata import version
 

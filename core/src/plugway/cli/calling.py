@@ -9,6 +9,7 @@ from typing import Any
 
 from plugway.catalog import Catalog, Target
 from plugway.cli.app import App, CommandLineError
+from plugway.cli.output import printable
 from plugway.config import Config
 from plugway.exchange import Progress, Request
 from plugway.gateway import VERSION, Gateway, open_gateway
@@ -54,7 +55,10 @@ class Called:
     @property
     def failed(self) -> bool:
         """Whether there is no good result."""
-        return self.error is not None or bool(self.result and self.result.get("isError"))
+        if self.result is None:
+            return True
+        unfinished = self.result.get("resultType", "complete") != "complete"
+        return unfinished or self.result.get("isError") is True
 
 
 @dataclass(slots=True)
@@ -84,7 +88,7 @@ def call(app: App, method: str, name: str, params: Arguments) -> Called:
 
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             of = f" of {total:g}" if total else ""
-            status.update(f"{name}: {message or f'{progress:g}{of}'}")
+            status.update(printable(f"{name}: {message or f'{progress:g}{of}'}"))
 
         fetch = FETCHES[method]
         return app.run(lambda _: _call(config, fetch, name, params, on_progress))

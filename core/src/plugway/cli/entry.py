@@ -30,6 +30,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
             obj=app,
         )
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return app.report(KeyboardInterrupt())
     except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - the last one to see it

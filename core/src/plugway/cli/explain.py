@@ -98,9 +98,8 @@ def _decision(step: StepRecord) -> Text:
 
 
 def _server_row(called: Called) -> Row:
-    failure = called.error is not None or bool(called.result and called.result.get("isError"))
-    denied = called.denial is not None
-    told = Text("answered", "dim") if denied or not failure else Text("failed", "red")
+    failed = called.failed and called.denial is None
+    told = Text("failed", "red") if failed else Text("answered", "dim")
     taken = milliseconds(called.server or 0)
     return Row(
         [Text("server", "cyan"), Text(called.operation.server, "bold cyan"), "", told, taken]

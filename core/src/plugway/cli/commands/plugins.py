@@ -2,60 +2,19 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import click
 from rich.text import Text
 
 from plugway.cli.app import App
+from plugway.cli.chains import Chains, Link, open_chains
 from plugway.cli.failures import WRONG
 from plugway.cli.kinds import Kind, load_kinds
 from plugway.cli.options import declare
 from plugway.cli.output import Row, print_rows
-from plugway.conditions import Condition
-from plugway.config import Config
 from plugway.discovery import Discovery, discover
-from plugway.instances import Instance
-from plugway.methods import HOOKS
-from plugway.registry import Problem, Registry, open_registry
-from plugway.steps import Step
-from plugway.upstream import open_upstreams
-from plugway_hookspecs import Mode
-
-EXTERNAL = "external"
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One step of one chain."""
-
-    order: str
-    """Its place; neighbours that run at the same time have the same, background ones none."""
-    name: str
-    kind: str
-    source: str
-    """The distribution and version that the kind comes from."""
-    priority: int
-    mode: str
-    on_error: str
-    when: str
-
-    @property
-    def external(self) -> bool:
-        """Whether it runs on another server."""
-        return self.kind == EXTERNAL
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Chains:
-    """All chains, and what is configured but in none of them."""
-
-    links: dict[str, list[Link]]
-    problems: Sequence[Problem]
-    disabled: Sequence[str]
-    used: frozenset[str]
-    """The kinds that are configured."""
+from plugway.registry import Problem
 
 
 @declare("plugins")
@@ -71,7 +30,7 @@ def command(app: App, *, kinds: bool) -> int:
     if not kinds:
         config = app.load_config()
         with app.err.status("starting …"):
-            chains = app.run(lambda _: _open(config, discovery))
+            chains = app.run(lambda _: open_chains(config, discovery))
     with app.spare_stdout():
         installed = [kind for kind in load_kinds(discovery) if not kind.only_adds_commands]
     if app.as_json:
@@ -82,54 +41,6 @@ def command(app: App, *, kinds: bool) -> int:
         _show_kinds(app, [k for k in installed if kinds or k.source.name not in chains.used])
         _show_broken(app, [str(problem) for problem in discovery.problems])
     return WRONG if chains.problems else 0
-
-
-async def _open(config: Config, discovery: Discovery) -> Chains:
-    async with (
-        open_upstreams(config.servers) as upstreams,
-        open_registry(config, discovery, upstreams, strict=False) as registry,
-    ):
-        links = {hook: _links(registry, hook) for hook in HOOKS}
-        disabled = [entry.name for entry in config.plugins if entry.mode is Mode.DISABLED]
-        used = frozenset(entry.kind for entry in config.plugins)
-        return Chains(links, list(registry.problems), disabled, used)
-
-
-def _links(registry: Registry, hook: str) -> list[Link]:
-    chain = registry.chain(hook)
-    links: list[Link] = []
-    for number, step in enumerate(chain.steps, start=1):
-        sign = f"{number}∥" if step.members else str(number)
-        links += [_link(registry, each, sign) for each in step.members or (step,)]
-    return links + [_link(registry, step, "") for step in chain.background]
-
-
-def _link(registry: Registry, step: Step, order: str) -> Link:
-    name, policy = step.scope.plugin, step.policy
-    instance = _owner(registry, name)
-    return Link(
-        order,
-        name,
-        instance.entry.kind,
-        f"{instance.source.distribution} {instance.source.version}".strip(),
-        policy.priority,
-        policy.mode.value,
-        policy.on_error.value,
-        _conditions(instance.entry.when),
-    )
-
-
-def _owner(registry: Registry, step: str) -> Instance:
-    """Return the plugin that a step belongs to; the steps of a plugin in parts are `name/part`."""
-    return next(i for i in registry.instances if f"{step}/".startswith(f"{i.name}/"))
-
-
-def _conditions(conditions: Sequence[Condition]) -> str:
-    parts: list[str] = []
-    for condition in conditions:
-        given: dict[str, list[str]] = condition.model_dump(exclude_none=True)
-        parts.append(" and ".join(f"{key}: {', '.join(v)}" for key, v in given.items()))
-    return " or ".join(filter(None, parts))
 
 
 def _show_chains(app: App, chains: Chains) -> None:

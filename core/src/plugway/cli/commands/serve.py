@@ -100,6 +100,8 @@ async def _over_stdio(app: App, config: Config, interrupts: Interrupts) -> None:
 
 async def _over_http(app: App, config: Config, interrupts: Interrupts) -> None:
     settings = config.gateway
+    if app.out.is_terminal and not app.verbose:  # the greeting says it, too
+        logging.getLogger("plugway.gateway").setLevel(logging.ERROR)
     with listen(settings.host, settings.port) as listening:
         async with open_gateway(config) as gateway:
             server = _Server(http_app(gateway.edge, settings), settings.host, settings.port)
