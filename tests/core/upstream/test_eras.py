@@ -107,7 +107,8 @@ async def test_progress_reaches_its_call_in_order_and_before_the_answer(opened: 
     seen: list[Any] = []
 
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-        await checkpoint()
+        for _ in range(20 if progress == 1 else 1):
+            await checkpoint()
         seen.append((progress, total, message))
 
     with anyio.fail_after(10):
@@ -130,6 +131,26 @@ async def test_log_messages_reach_the_call_they_belong_to(opened: Opened) -> Non
     assert [(log["level"], log["logger"], log["data"]) for log in seen] == [
         ("info", "tests", {"a": None})
     ]
+
+
+@pytest.mark.parametrize("transport", ["http"])  # stdio does not tell them apart
+async def test_log_messages_of_concurrent_calls_are_told_apart(opened: Opened) -> None:
+    seen: dict[int, list[Any]] = {number: [] for number in range(8)}
+
+    with anyio.fail_after(10):
+        async with opened() as upstream:
+
+            async def one(number: int) -> None:
+                async def on_log(params: dict[str, Any]) -> None:
+                    seen[number].append(params["data"])
+
+                call = tool("log", number=number)
+                await upstream.request("tools/call", call, on_log=on_log, log_level="debug")
+
+            async with anyio.create_task_group() as tasks:
+                for number in seen:
+                    tasks.start_soon(one, number)
+    assert seen == {number: [{"number": number}] for number in range(8)}
 
 
 async def test_cancelling_the_caller_cancels_the_request_on_the_server(opened: Opened) -> None:
@@ -157,14 +178,10 @@ async def test_a_request_that_takes_too_long_is_cancelled_on_the_server(opened: 
     with anyio.fail_after(10):
         async with opened() as upstream:
             await upstream.connect()
-            with pytest.raises(
-                ServerTimeoutError, match=r"'both' did not answer tools/call"
-            ) as info:
-                await upstream.request("tools/call", tool("block", key="late"), timeout=0.2)
-            while (await cancelled(upstream)) != ["late"]:
-                pass
-    assert info.value.timeout == 0.2
-    assert info.value.server == "both"
+            while "late" not in await cancelled(upstream):  # it may not even get there in time
+                with pytest.raises(ServerTimeoutError, match="'both' did not answer tools") as info:
+                    await upstream.request("tools/call", tool("block", key="late"), timeout=0.2)
+                assert (info.value.timeout, info.value.server) == (0.2, "both")
 
 
 async def cancelled(upstream: Upstream) -> list[str]:

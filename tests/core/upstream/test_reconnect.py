@@ -171,6 +171,22 @@ async def test_many_callers_share_one_attempt_to_connect(
     assert server.methods.count("x") == 8
 
 
+async def test_the_era_is_remembered_for_reconnects(
+    raw_http: Serve, scripted: Callable[..., Any], free_tcp_port: int
+) -> None:
+    server = scripted("legacy")
+    config = ServerConfig(url=f"http://127.0.0.1:{free_tcp_port}/mcp")
+    with anyio.fail_after(10):
+        async with open_upstreams({"a": config}) as upstreams:
+            with Connects(upstreams["a"]) as connects:
+                for _ in range(2):
+                    with pytest.raises(ServerUnavailableError):
+                        await upstreams["a"].request("x")
+                    async with raw_http(server, free_tcp_port):
+                        await connects.next()
+    assert server.methods == ["server/discover", "initialize", "initialize"]
+
+
 async def test_a_server_may_come_back_in_another_era(
     raw_http: Serve, scripted: Callable[..., Any], free_tcp_port: int
 ) -> None:

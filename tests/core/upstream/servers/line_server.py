@@ -76,10 +76,11 @@ def main(treatment: str) -> None:
         if method == "tools/call" and params["name"] == "say":
             say(request_id, params["arguments"])
         elif (result := answer(method, params)) is not None:
-            write(json.dumps({"jsonrpc": "2.0", "id": request_id, "result": result}))
-            if params.get("name") == "deafen":
+            deafened = params.get("name") == "deafen"
+            if deafened:
                 os.close(0)
-                time.sleep(60)
+            write(json.dumps({"jsonrpc": "2.0", "id": request_id, "result": result}))
+            time.sleep(60 if deafened else 0)
         else:
             treat(request_id, method, treatment)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import anyio
 import mcp_types as types
-import uvicorn
 from mcp.server import Server
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.stdio import stdio_server
@@ -149,5 +148,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "stdio":
         anyio.run(over_stdio)
     else:
+        import uvicorn
+
         app = server.streamable_http_app()
         uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error", ws="none")
