@@ -246,7 +246,10 @@ async def test_a_violation_denies_with_all_that_it_says(forge: Manager) -> None:
     )
 
 
-@pytest.mark.parametrize("violation", [None, {}, "no", {"reason": 7, "http_status_code": "x"}])
+@pytest.mark.parametrize(
+    "violation",
+    [None, {}, "no", {"reason": 7, "http_status_code": "x"}, {"details": {"n": float("nan")}}],
+)
 async def test_a_denial_without_words_is_a_denial(violation: Any, forge: Manager) -> None:
     async with forge(described(), reply=deny(violation)) as gateway:
         outcome = await run_hook(gateway, CALL, "tool_pre_invoke")

@@ -60,7 +60,8 @@ class Guard(Plugin):
 
     @hookimpl
     def resource_post_fetch(self, payload: ResourceResult) -> ResourceResult:
-        return payload.replace(contents=[{**item, "text": "x"} for item in payload.contents])
+        kept = [item for item in payload.contents if item["text"] != "forbidden"]
+        return payload.replace(contents=[{**item, "text": "x"} for item in kept])
 
 
 @pytest.fixture
@@ -203,7 +204,7 @@ async def test_one_content_of_a_resource_is_shown_and_comes_back(host: Manager) 
 async def test_the_plugin_learns_what_they_say_about_the_request(host: Manager) -> None:
     overall = {"request_id": "r1", "server_id": "crm", "user": "ann", "tenant_id": None}
     async with host() as server:
-        payload = {"name": "echo", "result": {"content": []}}
+        payload: dict[str, Any] = {"name": "echo", "result": {"content": []}}
         reply = await invoke(server, payload, "tool_post_invoke", global_context=overall)
     assert reply["result"]["modified_payload"]["result"]["structuredContent"] == ["echo", "crm"]
 
@@ -234,6 +235,10 @@ async def test_state_goes_back_and_forth(host: Manager) -> None:
         ({"args": {}}, "tool_pre_invoke", "Guard", "this is a payload that is no ToolCall"),
         ({"uri": "x", "content": "text"}, "resource_post_fetch", "Guard", "this is a 'content'"),
         ({"name": "x", "result": "text"}, "tool_post_invoke", "Guard", "this is a 'result'"),
+        (
+            {"uri": "x", "content": {"text": "forbidden"}},
+            *("resource_post_fetch", "Guard", "a resource with 0 contents"),
+        ),
     ],
 )
 async def test_a_failure_is_an_error_without_the_plugins_words(

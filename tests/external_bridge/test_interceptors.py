@@ -185,38 +185,48 @@ async def test_an_error_of_the_server_is_shown_and_may_be_rewritten(intercept: M
 # failures
 
 
-@pytest.mark.parametrize("kind", ["validation", "mutation"])
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"interceptor": "other", "valid": True},
-        {"type": "sink", "valid": True},
-        {"phase": "response", "valid": True},
-        {"valid": "yes"},
-        {"valid": True, "modified": False, "payload": CALL.to_wire()},
-        {"modified": "no", "payload": {}},
-        {"modified": True},
-        {"modified": False},
-        {"modified": False, "payload": {"name": "echo", "arguments": {"note": "changed"}}},
-        {"modified": True, "payload": None},
-        {"modified": True, "payload": {"arguments": {}}},
+SAME = CALL.replace(meta={}).to_wire()
+
+MALFORMED: list[tuple[str, dict[str, Any], str]] = [
+    ("validation", {"valid": True, "interceptor": "other"}, "a result of another interceptor"),
+    ("validation", {"valid": True, "type": "sink"}, "a result of another type"),
+    ("validation", {"valid": True, "phase": "response"}, "a result of another phase"),
+    ("validation", {"valid": "yes"}, "a result that is no validation"),
+    ("validation", {}, "a result that is no validation"),
+    ("validation", {"valid": True, "modified": False}, "a result that is no validation"),
+    ("mutation", {"modified": True, "payload": SAME, "type": "validation"}, "of another type"),
+    ("mutation", {"modified": "no", "payload": SAME}, "a result that is no mutation"),
+    ("mutation", {"modified": True, "payload": SAME, "valid": True}, "that is no mutation"),
+    ("mutation", {"modified": True}, "a mutation without a payload"),
+    ("mutation", {"modified": False}, "a mutation without a payload"),
+    ("mutation", {"modified": False, "payload": {}}, "'modified: false' and changed the payload"),
+    ("mutation", {"modified": True, "payload": None}, "a payload that is no JSON object"),
+    ("mutation", {"modified": True, "payload": {"arguments": {}}}, "a payload that is no ToolCall"),
+    (
+        "mutation",
         {"modified": True, "payload": {"name": "echo", "arguments": []}},
-        {},
-    ],
-)
+        "a ToolCall whose 'arguments' is no dict",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "said", "problem"), MALFORMED)
 async def test_a_malformed_result_is_a_failure_and_its_payload_is_not_taken(
-    kind: str, said: dict[str, Any], intercept: Manager
+    kind: str,
+    said: dict[str, Any],
+    problem: str,
+    intercept: Manager,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def reply(params: dict[str, Any]) -> dict[str, Any]:
-        return {**result(params, valid=True), "type": kind, "valid": None, **said}
+        head = {"interceptor": params["name"], "type": kind, "phase": params["phase"]}
+        return {**head, **said}
 
-    def cleaned(params: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in reply(params).items() if value is not None or said}
-
-    async with intercept(descriptor(kind=kind), reply=cleaned) as gateway:
+    async with intercept(descriptor(kind=kind), reply=reply) as gateway:
         outcome, _ = await run_hook(gateway)
     assert outcome.verdict.code == "plugin_error"
     assert outcome.payload is CALL
+    assert any(problem in record.getMessage() for record in caplog.records)
 
 
 def crash(_: dict[str, Any]) -> dict[str, Any]:

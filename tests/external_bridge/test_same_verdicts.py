@@ -214,7 +214,8 @@ PAYLOADS: dict[str, st.SearchStrategy[Payload]] = {
     "tool_post_invoke": results(
         ToolResult,
         "content",
-        structured_content=json_values,
+        # a payload that says `false` here does not say it on any wire
+        structured_content=json_values.filter(lambda value: value is not False),
         is_error=st.booleans(),
         error=errors,
     ),

@@ -8,6 +8,7 @@ import anyio
 
 from plugway_external_bridge.wire.hooks import Hook
 from plugway_external_bridge.wire.operations import findings_to_wire, json_only
+from plugway_external_bridge.wire.payloads import payload_to_wire
 from plugway_external_bridge.wire.verdicts import verdict_to_wire
 from plugway_hookspecs import Deny, Operation, Outcome, Payload, PluginRunner, Respond
 
@@ -76,4 +77,4 @@ def _differs(changed: Payload, original: Payload) -> bool:
 
 
 def _text(payload: Payload) -> str:
-    return json.dumps(payload.to_wire())
+    return json.dumps(payload_to_wire(payload))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from plugway_external_bridge.errors import WireError
 from plugway_external_bridge.wire.hooks import request_hook
 from plugway_external_bridge.wire.payloads import payload_from_wire, payload_to_wire
-from plugway_external_bridge.wire.plain import as_list, as_object
+from plugway_external_bridge.wire.plain import as_list, object_or_none
 from plugway_hookspecs import (
     Client,
     Context,
@@ -100,21 +100,20 @@ def make_operation(wire: OperationWire, *, event: str) -> Operation:
     if wire.request is not None and hook is not None:
         request = payload_from_wire(hook.payload, wire.request)
     try:
-        definition = freeze(wire.definition)
+        return Operation(
+            wire.id or uuid4().hex,
+            wire.method or event,
+            name=wire.name,
+            server=wire.server,
+            definition=freeze(wire.definition),
+            request=request,
+            principal=Principal(**dict(wire.principal)),
+            client=Client(**dict(wire.client)),
+            trace=wire.trace,
+            states=thaw(wire.states),
+        )
     except NotJsonError as error:
-        raise WireError(f"a definition with {error}") from error
-    return Operation(
-        wire.id or uuid4().hex,
-        wire.method or event,
-        name=wire.name,
-        server=wire.server,
-        definition=definition,
-        request=request,
-        principal=Principal(**dict(wire.principal)),
-        client=Client(**dict(wire.client)),
-        trace=wire.trace,
-        states=thaw(wire.states),
-    )
+        raise WireError(f"an operation with {error}") from error
 
 
 def findings_to_wire(findings: Iterable[Finding]) -> list[dict[str, Any]]:
@@ -139,7 +138,8 @@ def json_only(values: Mapping[str, Any]) -> dict[str, Any]:
         try:
             kept[key] = freeze(value)
         except NotJsonError:
-            kept[key] = {k: v for k, v in as_object(value).items() if _is_json(v)}
+            if (members := object_or_none(value)) is not None:
+                kept[key] = {k: v for k, v in members.items() if _is_json(v)}
     return kept
 
 

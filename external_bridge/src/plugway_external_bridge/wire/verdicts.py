@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationErro
 from plugway_external_bridge.errors import WireError
 from plugway_external_bridge.wire.hooks import Hook
 from plugway_external_bridge.wire.payloads import payload_from_wire, payload_to_wire
-from plugway_hookspecs import Deny, Payload, Respond
+from plugway_hookspecs import Deny, NotJsonError, Payload, Respond
 
 
 class _Deny(BaseModel):
@@ -59,7 +59,10 @@ def verdict_from_wire(wire: object, hook: Hook) -> Deny | Respond:
     except ValidationError as error:
         raise WireError(f"a verdict with {error.error_count()} wrong fields") from error
     if verdict.deny is not None:
-        return Deny(**dict(verdict.deny))
+        try:
+            return Deny(**dict(verdict.deny))
+        except NotJsonError as error:
+            raise WireError(f"a deny with {error}") from error
     if verdict.respond is None or hook.answer is None:
         raise WireError(f"a verdict that {hook.name} does not know")
     answer = verdict.respond

@@ -18,7 +18,10 @@ Wire = dict[str, Any]
 
 
 def encode(hook: Hook, payload: Payload, name: str, *, whole: bool) -> Wire:
-    """Return the payload as `invoke_hook` takes it; `name` is the tool, the prompt or the URI."""
+    """Return the payload as `invoke_hook` takes it; `name` is the tool, the prompt or the URI.
+
+    Raises `WireError` for what can't be said so.
+    """
     wire = payload_to_wire(payload)
     extra = {"extra": getattr(payload, "extra", EMPTY)} if whole else {}
     match hook.name:
@@ -33,7 +36,14 @@ def encode(hook: Hook, payload: Payload, name: str, *, whole: bool) -> Wire:
         case "prompt_post_fetch":
             return {"prompt_id": name, "result": wire}
         case _:
-            return {"uri": name, "content": wire if whole else wire["contents"][0]}
+            return {"uri": name, "content": wire if whole else _only_content(wire)}
+
+
+def _only_content(wire: Wire) -> Any:
+    contents = wire.get("contents", ())
+    if len(contents) != 1:
+        raise WireError(f"a resource with {len(contents)} contents, where there is room for one")
+    return contents[0]
 
 
 def decode(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plugway_external_bridge.errors import WireError
+from plugway_external_bridge.wire.operations import json_only
 from plugway_external_bridge.wire.plain import as_list, as_object, object_or_none
 from plugway_hookspecs import Deny
 
@@ -93,7 +94,7 @@ def read_violation(violation: Mapping[str, Any], plugin: str) -> Deny:
         text("reason") or text("description") or f"refused by {plugin!r}",
         code=text("code") or "denied",
         description=text("description"),
-        details=as_object(violation.get("details")),
+        details=json_only(as_object(violation.get("details"))),
         http_status=number("http_status_code"),
         mcp_error_code=number("mcp_error_code"),
         http_headers={key: value for key, value in headers if isinstance(value, str)},

@@ -6,6 +6,7 @@ from typing import Any
 
 from plugway_external_bridge.errors import WireError
 from plugway_external_bridge.wire.hooks import Phase
+from plugway_external_bridge.wire.operations import json_only
 from plugway_external_bridge.wire.plain import as_list, as_object
 from plugway_external_bridge.wire.sep2624.descriptors import MUTATION, VALIDATION
 from plugway_hookspecs import Deny
@@ -37,7 +38,7 @@ class Validation:
         ]
         errors = [text for text, severity in texts if severity not in _NOT_BLOCKING]
         reason = next(iter(errors or [text for text, _ in texts]), f"refused by {name!r}")
-        details = {"messages": self.messages, "suggestions": self.suggestions}
+        details = json_only({"messages": self.messages, "suggestions": self.suggestions})
         return Deny(reason, details={key: value for key, value in details.items() if value})
 
 
