@@ -176,7 +176,7 @@ def test_a_guard_that_is_missing_is_no_gateway(plugway: Plugway, configure: Any)
     assert "plugway: guard: plugin kind 'there_is_none': is not installed" in done.err
 
 
-async def test_over_stdio_nothing_but_the_protocol_reaches_standard_output(
+def test_over_stdio_nothing_but_the_protocol_reaches_standard_output(
     configure: Any, install: Any, shop: dict[str, Any]
 ) -> None:
     site = install("talkative_plugin", TALKATIVE, kind="talkative", attribute="Talkative")
