@@ -5,6 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -443,7 +444,7 @@ def test_a_schema_is_compiled_once_per_object_and_per_content(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compiled: list[Any] = []
-    compile_schema = compiler.validator_for
+    compile_schema = jsonschema_rs.validator_for
 
     def counting(schema: Any, **options: Any) -> Any:
         compiled.append(schema)
