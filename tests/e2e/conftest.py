@@ -92,7 +92,7 @@ def serve_http() -> Serve:
             tasks.start_soon(server.serve)
             await server.listening.wait()
             yield gateway, f"http://127.0.0.1:{server.port}/mcp"
-            server.should_exit = True
+            server.stop()
 
     return serve
 

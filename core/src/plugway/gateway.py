@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from plugway.catalog import Catalog, Member
-from plugway.config import Config, ServerConfig
+from plugway.config import Config
 from plugway.discovery import Discovery, discover
 from plugway.dispatcher import Dispatcher
 from plugway.downstream.edge import Edge
@@ -72,7 +72,7 @@ def _assemble(
         [
             Member(
                 upstreams[name],
-                _prefix(name, server),
+                server.effective_prefix(name),
                 server.list_timeout,
             )
             for name, server in config.servers.items()
@@ -95,10 +95,6 @@ def _assemble(
     )
     edge = Edge(settings.name, VERSION, dispatcher, federation)
     return Gateway(config, discovery, upstreams, registry, catalog, dispatcher, edge)
-
-
-def _prefix(name: str, server: ServerConfig) -> str:
-    return name if server.prefix is None else server.prefix
 
 
 async def _connect_required(config: Config, upstreams: Mapping[str, Upstream]) -> None:

@@ -50,7 +50,7 @@ def _same_names(plugins: Plugins) -> Iterator[InitErrorDetails]:
 def _same_prefixes(servers: Servers) -> Iterator[InitErrorDetails]:
     first: dict[str, str] = {}
     for name, server in servers.items():
-        prefix = name if server.prefix is None else server.prefix
+        prefix = server.effective_prefix(name)
         if not prefix or not server.expose:
             continue
         other = first.setdefault(prefix, name)

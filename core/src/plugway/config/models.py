@@ -81,6 +81,10 @@ class ServerConfig(Model):
     max_concurrency: Whole = Field(default=64, gt=0)
     """How many requests may be under way at the same time; more of them wait."""
 
+    def effective_prefix(self, name: str) -> str:
+        """Return the prefix, with the server's own name filled in; "" for none."""
+        return name if self.prefix is None else self.prefix
+
     @property
     def transport(self) -> Literal["stdio", "http"]:
         """How the server is reached."""

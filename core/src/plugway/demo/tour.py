@@ -89,4 +89,4 @@ async def _serving(config: Any) -> AsyncGenerator[tuple[Gateway, str]]:
         tasks.start_soon(server.serve)
         await server.listening.wait()
         yield gateway, f"http://127.0.0.1:{server.port}{settings.path}"
-        server.should_exit = True
+        server.stop()

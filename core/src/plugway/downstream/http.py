@@ -1,8 +1,9 @@
 """Serve clients over streamable HTTP: routes, who may connect, and the server process."""
 
 import hmac
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
 
 import anyio
@@ -34,17 +35,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def http_app(edge: Edge, settings: GatewayConfig) -> ASGIApp:
-    """Return the ASGI application: the MCP endpoint and a health check.
-
-    Raises `ConfigError` where it would be open to the network without a token.
-    """
+def check_exposure(settings: GatewayConfig) -> None:
+    """Raise `ConfigError` where the gateway would be open to the network without a token."""
     if settings.token is None and not is_loopback(settings.host):
         raise ConfigError(
             f"serving on {settings.host} needs a bearer token: set gateway.token "
             f"(for example to ${{PLUGWAY_TOKEN}}), or bind to 127.0.0.1",
             path="gateway.token",
         )
+
+
+def http_app(edge: Edge, settings: GatewayConfig) -> ASGIApp:
+    """Return the ASGI application: the MCP endpoint and a health check.
+
+    Raises `ConfigError` where it would be open to the network without a token.
+    """
+    check_exposure(settings)
     app = edge.server.streamable_http_app(
         streamable_http_path=settings.path,
         max_request_body_size=settings.max_payload_bytes,
@@ -133,6 +139,20 @@ class HttpServer(uvicorn.Server):
         """Bind, then set `listening`."""
         await super().startup(sockets)  # type: ignore[arg-type]
         self.listening.set()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals alone: there is more to close than this server."""
+        yield
+
+    def stop(self) -> None:
+        """Finish what is under way, then return from `serve`.
+
+        Clients that listen for changes hold streams open that never end by themselves; that
+        uvicorn has to cut them off is no news.
+        """
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        self.should_exit = True
 
     @property
     def port(self) -> int:

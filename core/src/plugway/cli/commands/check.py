@@ -100,7 +100,7 @@ async def _count(config: Config, reports: Sequence[ServerReport]) -> None:
     members: dict[str, Member] = {}
     for report in reports:
         server = config.servers[report.name]
-        prefix = report.name if server.prefix is None else server.prefix
+        prefix = server.effective_prefix(report.name)
         members[report.name] = Member(report.upstream, prefix, server.list_timeout)
     async with anyio.create_task_group() as tasks:
         for report in reports:

@@ -4,8 +4,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +21,9 @@ from plugway.cli.output import plural, print_rows
 from plugway.cli.running import InterruptedRunError, Interrupts
 from plugway.cli.standard_streams import endable_stdin, stdout_goes_to
 from plugway.config import Config
-from plugway.downstream.http import HttpServer, http_app
+from plugway.downstream.http import HttpServer, check_exposure, http_app
 from plugway.downstream.stdio import serve_stdio
 from plugway.gateway import VERSION, Gateway, open_gateway
-
-
-class _Server(HttpServer):
-    """A server that leaves signals alone: there is more to close than itself."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Do nothing."""
-        yield
-
-    def stop(self) -> None:
-        """Finish what is under way, then return from `serve`.
-
-        Clients that listen for changes hold streams open that never end by themselves; that
-        uvicorn has to cut them off is no news.
-        """
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        self.should_exit = True
 
 
 @declare("serve")
@@ -100,11 +81,12 @@ async def _over_stdio(app: App, config: Config, interrupts: Interrupts) -> None:
 
 async def _over_http(app: App, config: Config, interrupts: Interrupts) -> None:
     settings = config.gateway
+    check_exposure(settings)
     if app.out.is_terminal and not app.verbose:  # the greeting says it, too
         logging.getLogger("plugway.gateway").setLevel(logging.ERROR)
     with listen(settings.host, settings.port) as listening:
         async with open_gateway(config) as gateway:
-            server = _Server(http_app(gateway.edge, settings), settings.host, settings.port)
+            server = HttpServer(http_app(gateway.edge, settings), settings.host, settings.port)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_greet, app, gateway, server)
                 interrupts.stop = server.stop
@@ -112,7 +94,7 @@ async def _over_http(app: App, config: Config, interrupts: Interrupts) -> None:
                 tasks.cancel_scope.cancel()
 
 
-async def _greet(app: App, gateway: Gateway, server: _Server) -> None:
+async def _greet(app: App, gateway: Gateway, server: HttpServer) -> None:
     """Say where the gateway is and how to connect, then what its servers offer."""
     await server.listening.wait()
     settings = gateway.config.gateway
