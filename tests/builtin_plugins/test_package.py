@@ -1,16 +1,20 @@
 import re
+import runpy
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pluggy
 import pytest
 from ruamel.yaml import YAML
 
+from plugway_builtin_plugins import patterns
 from plugway_builtin_plugins.deny_list import DenyList
 from plugway_builtin_plugins.pii_filter import PiiFilter
 from plugway_builtin_plugins.regex_transform import RegexTransform
-from plugway_builtin_plugins.schema_guard import SchemaGuard
+from plugway_builtin_plugins.schema_guard import SchemaGuard, compiler
 from plugway_builtin_plugins.selections import EVERYTHING, LISTS, REQUESTS, RESULTS, hooks_of
 from plugway_hookspecs import ENTRY_POINT_GROUP, PROJECT, Plugin, PluginConfig, Specs
 
@@ -75,6 +79,18 @@ def test_groups_of_hooks_cover_every_hook_that_has_a_payload() -> None:
     hooks = {name for name in vars(Specs) if re.match("(tool|prompt|resource)_", name)}
     assert hooks_of(EVERYTHING) == hooks
     assert hooks_of(["tool_pre_invoke", "results"]) == RESULTS | {"tool_pre_invoke"}
+
+
+@pytest.mark.parametrize(
+    ("module", "needs", "extra"),
+    [(patterns, "re2", "regex"), (compiler, "jsonschema_rs", "schema")],
+)
+def test_a_missing_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, needs: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, needs, None)
+    with pytest.raises(ImportError, match=rf"plugway-builtin-plugins\[{extra}\]"):
+        runpy.run_path(str(module.__file__))
 
 
 def examples() -> list[tuple[str, dict[str, Any]]]:

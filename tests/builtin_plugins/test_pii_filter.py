@@ -181,6 +181,7 @@ def test_what_has_no_personal_data_comes_back_as_nothing(
         ("DOB 1980-02-03", "DOB 1980-**-**"),
         ("born 3.2.80", "born *.*.**"),
         ("passport X1234567", "passport X******7"),
+        ("passport 12345", "passport ****"),
         ("AKIAIOSFODNN7EXAMPLE", "AKIA****"),
         ("-----BEGIN PRIVATE KEY-----\nMII", "****"),
     ],
@@ -257,6 +258,13 @@ def test_custom_patterns_that_match_their_own_labels_still_come_to_an_end() -> N
     assert answer.content[0]["text"] == "[ALL:*et] [ALL]"
     assert record["pii"] == {"all": 2}
     assert ask(plugin, answer)[0] is None
+
+
+def test_what_masking_brings_together_is_masked_too() -> None:
+    plugin = make(custom=[{"name": "ab", "pattern": "ab", "strategy": "remove"}])
+    assert ask(plugin, ToolCall("t", {"x": "caaabbbc"}))[0].arguments["x"] == "cc"
+    # what never comes to an end is not let through half done
+    assert ask(plugin, ToolCall("t", {"x": "a" * 9 + "b" * 9}))[0].arguments["x"] == "[AB]"
 
 
 def test_allowed_findings_are_left_alone() -> None:

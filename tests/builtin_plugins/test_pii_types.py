@@ -222,7 +222,10 @@ def test_credentials_are_found_by_what_stands_before_them(text: str, expected: s
         "user@localhost @handle foo@ a@1.2.3",
         "order X1234567 was shipped on 3 Feb 1980",
         "2024-11-05 415-555",
-        "id a4111111111111111b",
+        "id a4111111111111111b _4111-1111-1111-1111a",
+        "DE89 3704 0044 0532 01",
+        "300.1.1.1 and 1.2.3.999 and 12345::1",
+        "'@example.com",
         "12-415-555-0123-99",
     ],
 )

@@ -388,6 +388,13 @@ def test_what_one_caller_sends_does_not_spoil_a_schema_for_the_next(
         assert said in errors(deny)[0]
 
 
+def test_a_schema_with_more_combinations_than_are_remembered_is_not_affordable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cost, "MAX_REMEMBERED", 1)
+    assert errors(call(variants("a"), {}))[0].endswith("to be checked")
+
+
 def test_deep_and_large_recursive_values_are_checked() -> None:
     tree = {
         "$defs": {

@@ -185,6 +185,7 @@ def test_tools_are_read_without_their_names_and_the_grammar_of_their_schemas() -
         tools=[
             {
                 "name": "crm__find",
+                "execution": {"taskSupport": "optional"},
                 "title": "a",
                 "description": "b",
                 "inputSchema": {

@@ -38,12 +38,8 @@ class Masker:
             hits = self.scanner.find(text, key)
             if not hits:
                 return text, counts
-            masked = self._replace(text, hits)
-            if masked != text or not counts:
-                counts = counts + Counter(hit.detector.name for hit in hits)
-            if masked == text:
-                return text, counts
-            text, label = masked, hits[-1].detector.label
+            counts = counts + Counter(hit.detector.name for hit in hits)
+            text, label = self._replace(text, hits), hits[-1].detector.label
         return label, counts
 
     def blocks(self, counts: Counter[str]) -> bool:
