@@ -1,20 +1,34 @@
-"""How large and how deep a payload may be before any plugin sees it."""
+"""What is checked before any plugin sees a payload: that it is JSON, neither too large nor deep."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from plugway.jsonrpc import INVALID_PARAMS, TOO_LARGE, UPSTREAM_ERROR, RpcError
-from plugway_hookspecs import NotJsonError
+from plugway.jsonvalues import is_object
+from plugway.methods import Fetch
+from plugway_hookspecs import NotJsonError, Payload, ServerError
+from plugway_hookspecs.frozen import MAX_DEPTH
+
+_NOT_JSON = f"what JSON can't carry, or nests more than {MAX_DEPTH} levels"
 
 
 def wire_size(value: Any) -> int:
-    """Return the bytes that a JSON value takes on the wire."""
+    """Return the bytes that a JSON value takes on the wire.
+
+    Raises `NotJsonError` for what is nested too deeply to be written.
+    """
     try:
         return len(orjson.dumps(value))
-    except TypeError:  # integers beyond 64 bits
-        return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+    except TypeError:  # integers beyond 64 bits, lone surrogates, hundreds of levels
+        pass
+    try:
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    except RecursionError:
+        raise NotJsonError(f"more than {MAX_DEPTH} levels of nesting", "") from None
+    return len(text.encode(errors="surrogatepass"))
 
 
 def check_size(value: Any, limit: int, what: str) -> None:
@@ -24,11 +38,45 @@ def check_size(value: Any, limit: int, what: str) -> None:
         raise RpcError(TOO_LARGE, f"{what} is {size} bytes; at most {limit} are allowed")
 
 
-def bad_params(error: NotJsonError | TypeError) -> RpcError:
-    """Turn a payload that can't be read from a client's params into its error."""
-    return RpcError(INVALID_PARAMS, f"Invalid params: {error}")
+def read_request(fetch: Fetch, params: Mapping[str, Any], limit: int) -> Payload:
+    """Return the payload of a client's params; raises `RpcError`."""
+    try:
+        check_size(params, limit, f"The request for {fetch.name}")
+        return fetch.request.from_wire(params)
+    except NotJsonError as error:
+        raise RpcError(INVALID_PARAMS, f"Invalid params: {error}") from None
+
+
+def read_result(fetch: Fetch, result: Mapping[str, Any], server: str, limit: int) -> Payload:
+    """Return the payload of a server's result; raises `RpcError`, without the server's words."""
+    try:
+        check_size(result, limit, f"The result of {fetch.name}")
+        return fetch.result.from_wire(result)
+    except NotJsonError:
+        raise bad_result(server, fetch.name, _NOT_JSON) from None
+
+
+def read_error(fetch: Fetch, error: ServerError, server: str, limit: int) -> Payload:
+    """Return the payload of a server's error, which guards see as well; raises `RpcError`."""
+    described = {"code": error.code, "message": error.message, "data": error.data}
+    try:
+        check_size(described, limit, f"The error of {fetch.name}")
+        return fetch.result().replace(error=described)
+    except NotJsonError:
+        raise bad_result(server, fetch.name, _NOT_JSON) from None
 
 
 def bad_result(server: str, method: str, why: str) -> RpcError:
     """Turn a server's unusable answer into the client's error."""
     return RpcError(UPSTREAM_ERROR, f"Server {server!r} answered {method} with {why}")
+
+
+def rpc_error(described: Any) -> RpcError:
+    """Return the error that a payload's `error` describes, whatever plugins made of it."""
+    error: Mapping[str, Any] = described if is_object(described) else {}
+    code, message = error.get("code"), error.get("message")
+    return RpcError(
+        code if type(code) is int else UPSTREAM_ERROR,
+        message if isinstance(message, str) else "The server answered with an error",
+        error.get("data"),
+    )

@@ -17,8 +17,8 @@ def inward_name(prefix: str, name: str) -> str | None:
     """Return the server's own name, or None if the name has another prefix."""
     if not prefix:
         return name
-    head, separator, tail = name.partition(SEPARATOR)
-    return tail if separator and head == prefix else None
+    start = prefix + SEPARATOR
+    return name.removeprefix(start) if name.startswith(start) else None
 
 
 def outward_uri(prefix: str, uri: str) -> str:
@@ -30,8 +30,8 @@ def inward_uri(prefix: str, uri: str) -> str | None:
     """Return the server's own URI, or None if it has another prefix."""
     if not prefix:
         return uri
-    head, separator, tail = uri.partition(URI_SEPARATOR)
-    return tail if separator and head == prefix else None
+    start = prefix + URI_SEPARATOR
+    return uri.removeprefix(start) if uri.startswith(start) else None
 
 
 def outward_result(prefix: str, result: dict[str, Any]) -> dict[str, Any]:
@@ -62,8 +62,8 @@ def _outward_block(prefix: str, block: Any) -> Any:
         return block
     if block.get("type") == "resource_link":
         return _with_uri(prefix, block)
-    if block.get("type") == "resource":
-        return {**block, "resource": _with_uri(prefix, block.get("resource"))}
+    if block.get("type") == "resource" and "resource" in block:
+        return {**block, "resource": _with_uri(prefix, block["resource"])}
     return block
 
 

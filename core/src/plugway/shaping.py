@@ -1,5 +1,6 @@
 """What a result looks like to a client of either era: the one place where eras differ."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,18 +9,19 @@ from mcp_types.methods import CACHEABLE_METHODS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from plugway.catalog import Unavailable
+from plugway.jsonrpc import DENIED, RpcError
 from plugway.jsonvalues import is_object
-from plugway_hookspecs import Deny
+from plugway_hookspecs import Deny, Operation, Outcome
+from plugway_hookspecs.frozen import EMPTY
 
 META_DENIED = "plugway/denied"
 META_UNAVAILABLE = "plugway/unavailable"
 
+_TRACE_KEYS = ("traceparent", "tracestate", "baggage")
 _HOP_KEYS = frozenset(
     {
         "progressToken",
-        "traceparent",
-        "tracestate",
-        "baggage",
+        *_TRACE_KEYS,
         mcp_types.PROTOCOL_VERSION_META_KEY,
         mcp_types.CLIENT_INFO_META_KEY,
         mcp_types.CLIENT_CAPABILITIES_META_KEY,
@@ -27,6 +29,8 @@ _HOP_KEYS = frozenset(
     }
 )
 _MODERN_ONLY = ("resultType", "ttlMs", "cacheScope")
+
+log = logging.getLogger(__name__)
 
 
 def is_modern(version: str) -> bool:
@@ -45,11 +49,21 @@ def without_hop_meta(params: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in params.items() if key != "_meta"}
 
 
+def trace_context(params: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the W3C trace context that a request came with (SEP-414)."""
+    meta = params.get("_meta")
+    if not is_object(meta):
+        return EMPTY
+    found = {key: meta[key] for key in _TRACE_KEYS if isinstance(meta.get(key), str)}
+    return found or EMPTY
+
+
 def shape(
     method: str, result: dict[str, Any], *, modern: bool, server_info: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the result as the client's era has it; everything the era does not forbid stays."""
-    meta = dict(result.get("_meta") or {})
+    given = result.get("_meta")
+    meta = dict(given) if is_object(given) else {}
     meta.pop(mcp_types.SERVER_INFO_META_KEY, None)
     if modern:
         meta[mcp_types.SERVER_INFO_META_KEY] = server_info
@@ -65,7 +79,7 @@ def shape(
     if method == "tools/call" and not isinstance(shaped.get("structuredContent", {}), dict):
         del shaped["structuredContent"]
     if method == "tools/list":
-        shaped["tools"] = [_legacy_tool(tool) for tool in shaped["tools"]]
+        shaped["tools"] = [_legacy_tool(tool) for tool in shaped.get("tools", ())]
     return shaped
 
 
@@ -83,6 +97,20 @@ def _legacy_tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     if schema is None or (is_object(schema) and schema.get("type") == "object"):
         return tool
     return {key: value for key, value in tool.items() if key != "outputSchema"}
+
+
+def answer_denied(outcome: Outcome[Any], operation: Operation, *, as_error: bool) -> dict[str, Any]:
+    """Return or raise what a deny is for the client; its details stay in the record."""
+    deny = outcome.verdict
+    assert isinstance(deny, Deny)  # noqa: S101 - for the type checker
+    log.info(
+        "request %s (%s %s) denied by %r: %s",
+        *(operation.id, operation.method, operation.name, outcome.plugin, deny.code),
+    )
+    if operation.method == "tools/call" and not as_error:
+        return denied_result(deny, operation.id)
+    data = {"code": deny.code, "request": operation.id}
+    raise RpcError(deny.mcp_error_code or DENIED, f"Denied: {deny.reason}", data)
 
 
 def denied_result(deny: Deny, request_id: str) -> dict[str, Any]:
