@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from plugway.config import ServerConfig
 from plugway.upstream import Upstream, open_upstreams
+from plugway.upstream.http import ssl_context
 from plugway_hookspecs import ServerError, ServerUnavailableError
 
 Serve = Callable[..., AbstractAsyncContextManager[str]]
@@ -95,8 +96,8 @@ async def call(upstream: Upstream) -> dict[str, Any]:
     return await upstream.request("tools/call", {"name": "x", "arguments": {}})
 
 
-def with_result(value: Any) -> Callable[[Any], bytes]:
-    return lambda message: response({**result(message), "result": value})
+def with_result(value: Any, status: str = "200 OK") -> Callable[[Any], bytes]:
+    return lambda message: response({**result(message), "result": value}, status)
 
 
 BAD_ANSWERS: list[tuple[Any, str]] = [
@@ -125,6 +126,7 @@ BAD_ANSWERS: list[tuple[Any, str]] = [
     (response(b"{}", status="500 Internal Server Error"), r"HTTP 500 \(Internal Server Error\)"),
     (response(b"<html>", status="503 Service Unavailable", kind="text/html"), "HTTP 503"),
     (response(b"", status="799 Odd"), "answered HTTP 799"),
+    (with_result({}, "500 Internal Server Error"), "answered HTTP 500"),
     (response(b"data: {\n\n", kind="text/event-stream"), "not JSON-RPC"),
     (response(b"", kind="text/event-stream"), "broke off its response before the answer"),
     (response(b": nothing\n\n", kind="text/event-stream"), "broke off its response"),
@@ -225,14 +227,15 @@ async def test_only_configured_headers_are_sent_and_no_cookies_kept(raw_http: Se
     assert (headers["mcp-session-id"], headers["mcp-protocol-version"]) == ("s1", "2025-03-26")
 
 
-async def test_closing_ends_the_session(raw_http: Serve) -> None:
+async def test_closing_ends_the_session(raw_http: Serve, caplog: pytest.LogCaptureFixture) -> None:
     server = Legacy()
-    with anyio.fail_after(10):
+    with anyio.fail_after(10), caplog.at_level(logging.WARNING):
         async with raw_http(server) as url:
             async with open_upstreams({"a": ServerConfig(url=url)}) as upstreams:
                 await call(upstreams["a"])
             ended = [h["mcp-session-id"] for method, h, _ in server.seen if method == "DELETE"]
     assert ended == ["s1"]
+    assert caplog.messages == []
 
 
 async def test_a_redirect_within_the_origin_is_followed(raw_http: Serve) -> None:
@@ -281,6 +284,46 @@ async def test_a_server_without_a_stream_of_its_own_keeps_its_session(raw_http: 
             await anyio.wait_all_tasks_blocked()
             await call(ups["a"])
             assert server.sessions == 1
+
+
+async def test_the_stream_of_a_server_may_be_redirected(raw_http: Serve) -> None:
+    changed = anyio.Event()
+    event = b'data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n'
+    server = Legacy()
+    server.streams = [
+        response(status="307 Temporary Redirect", location="/stream"),
+        response(event, kind="text/event-stream"),
+    ]
+
+    def listener(what: str) -> None:
+        if what == "notifications/tools/list_changed":
+            changed.set()
+
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            ups["a"].on_list_changed(listener)
+            await ups["a"].connect()
+            await changed.wait()
+    assert [h[":path"] for method, h, _ in server.seen if method == "GET"][:2] == [
+        "/mcp",
+        "/stream",
+    ]
+
+
+async def test_missing_certificates_keep_only_http_servers_away(
+    monkeypatch: pytest.MonkeyPatch, line_program: Callable[[str], dict[str, Any]]
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file")
+    ssl_context.cache_clear()
+    servers = {
+        "web": ServerConfig(url="https://127.0.0.1:1/mcp"),
+        "program": ServerConfig(**line_program("refuse")),
+    }
+    with anyio.fail_after(10):
+        async with open_upstreams(servers) as upstreams:
+            with pytest.raises(ServerUnavailableError, match="check SSL_CERT_FILE"):
+                await upstreams["web"].connect()
+            await upstreams["program"].connect()
 
 
 async def test_a_session_that_ends_with_its_stream_is_made_anew_by_itself(

@@ -269,7 +269,9 @@ def script(body: str) -> ServerConfig:
             "the address that the program listens on is taken",
         ),
         (script("print('hello')\nprint('world')"), "standard output"),
-        (script("pass"), "closed the connection before it answered"),
+        (script("pass"), "exited with code 0 before it answered"),
+        (script("import os; os.abort()"), "was ended by signal 6 before it answered"),
+        (script("import sys; sys.exit(3)"), "exited with code 3 before it answered"),
     ],
 )
 async def test_a_program_that_does_not_come_up_is_explained(

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -26,6 +26,9 @@ PROBE_TIMEOUT = 10.0
 MAX_QUOTE = 200
 """Characters of a server's own message that an error quotes."""
 
+_UNEXPLAINED = (None, -15, -9)
+"""How programs end that were terminated or killed here."""
+
 log = logging.getLogger(__name__)
 
 
@@ -35,6 +38,7 @@ class SdkConnector:
     def __init__(self, server: str, config: ServerConfig, on_event: Callable[[str], None]) -> None:
         self._server = server
         self._config = config
+        self._http = config.transport == "http"
         self._on_event = on_event
         self._output = Output(server)
         self._pool: httpx2.AsyncBaseTransport | None = None
@@ -49,18 +53,20 @@ class SdkConnector:
     @asynccontextmanager
     async def resources(self) -> AsyncGenerator[None]:
         """Hold the pool of HTTP connections, which outlives each MCP connection."""
-        if self._config.transport == "stdio":
-            yield
-            return
-        async with http_pool() as self._pool:
+        async with AsyncExitStack() as stack:
+            if self._http:
+                with suppress(OSError):  # ssl.SSLError is one; `serve` reports it
+                    self._pool = await stack.enter_async_context(http_pool())
             yield
 
     async def serve(self, *, task_status: TaskStatus[Connection]) -> None:
         """Own one connection; see `Connector.serve`."""
+        if self._http and self._pool is None:
+            raise ConnectFailedError(faults.NO_CERTIFICATES)
         era = self._era or self._config.era
         while True:
             try:
-                if self._pool is not None:
+                if self._http:
                     return await self._serve(era, task_status)
                 async with self._one_program:  # two of them might fight over files and ports
                     return await self._serve(era, task_status)
@@ -77,11 +83,10 @@ class SdkConnector:
             self._era = ""
             return "auto"
         # some legacy programs die of a method that they don't know, or never answer again
-        return "legacy" if era == "auto" and failure.silent and self._pool is None else ""
+        return "legacy" if era == "auto" and failure.silent and not self._http else ""
 
     async def _serve(self, era: str, task_status: TaskStatus[Connection]) -> None:
-        http = self._config.transport == "http"
-        connection = SdkConnection(self._server, http=http, on_event=self._on_event)
+        connection = SdkConnection(self._server, http=self._http, on_event=self._on_event)
         failure: ConnectFailedError | None = None
         peer: Peer | None = None
         try:
@@ -103,7 +108,7 @@ class SdkConnector:
             log.debug("server %r: connection lost", self._server, exc_info=True)
             failure = failure or ConnectFailedError(faults.of_crash(error))
         finally:
-            connection.retire(faults.CLOSED)
+            connection.retire(faults.GONE)
         if peer is None:
             raise self._explained(failure or ConnectFailedError(faults.CLOSED))
 
@@ -136,7 +141,10 @@ class SdkConnector:
         return faults.of_spawn_error(error, config.command or "", str(config.cwd or ""))
 
     def _explained(self, failure: ConnectFailedError) -> ConnectFailedError:
-        """Add what the program's output suggests; only now has it been read to its end."""
-        if hint := self._output.hint:
+        """Add how the program ended and what its output suggests: only now that is known."""
+        output = self._output
+        if failure.fault is faults.CLOSED and output.exit_code not in _UNEXPLAINED:
+            failure.fault = faults.of_exit(output.exit_code)
+        if hint := output.hint:
             failure.fault = dataclasses.replace(failure.fault, hint=hint)
         return failure

@@ -12,6 +12,7 @@ import httpx2
 from plugway.upstream import hints
 from plugway.upstream.errors import Fault
 
+GONE = Fault("closed the connection", unsent=True)
 CLOSED = Fault("closed the connection before it answered")
 SESSION_LOST = Fault("has forgotten the session", unsent=True, status=404)
 STREAM_BROKEN = Fault("broke off its response before the answer")
@@ -20,6 +21,10 @@ NOT_JSON_RPC = Fault("answered with something that is not JSON-RPC")
 TOO_LONG = Fault("answered with a message that is too long to be read")
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}
 
+NO_CERTIFICATES = Fault(
+    "can't be connected: the trusted TLS certificates can't be read",
+    "check SSL_CERT_FILE and SSL_CERT_DIR",
+)
 SHUT_DOWN = Fault("is no longer connected: the gateway closed its connections")
 
 
@@ -68,6 +73,12 @@ def of_spawn_error(error: OSError, command: str, cwd: str) -> Fault:
             return Fault(f"could not be started: {why}", "make the file executable")
         case _:
             return Fault(f"could not be started: command {command!r}: {error.strerror}")
+
+
+def of_exit(code: int) -> Fault:
+    """Say how a program ended that should have answered; negative codes are signals."""
+    how = f"exited with code {code}" if code >= 0 else f"was ended by signal {-code}"
+    return Fault(f"{how} before it answered")
 
 
 def of_crash(error: BaseException) -> Fault:

@@ -54,16 +54,17 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one HTTP request; a failed GET raises, as the SDK expects and survives it."""
-        request_id = request.headers.get(CALL_HEADER, "")
-        call = self._calls.get(request_id)
-        if call is not None:
-            return await self._ask(request, call, int(request_id))
+        if request_id := request.headers.get(CALL_HEADER):
+            return await self._ask(request, int(request_id))
         if request.method == "GET":
             return await self._listen(request)
         return await self._notify(request)
 
-    async def _ask(self, request: httpx2.Request, call: Call, request_id: int) -> httpx2.Response:
+    async def _ask(self, request: httpx2.Request, request_id: int) -> httpx2.Response:
         fault = faults.ABANDONED
+        call = self._calls.get(request_id)
+        if call is None:  # the caller was faster than the SDK
+            return _error_response(request_id, fault)
         try:
             with anyio.CancelScope() as scope:
                 call.abort = scope.cancel
@@ -90,12 +91,11 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     async def _listen(self, request: httpx2.Request) -> httpx2.Response:
         """Open the stream on which a legacy server sends what belongs to no request."""
         try:
-            response = await self._pool.handle_async_request(_copy(request, url=self._url))
-        except httpx2.TransportError as error:
-            fault = faults.of_http_error(error, str(self._url))
-            if fault.unsent:
-                self._retire(fault)
-            raise
+            response = await self._follow(request)
+        except NoAnswerError as error:
+            if error.fault.unsent:
+                self._retire(error.fault)
+            raise httpx2.ConnectError(error.fault.reason) from None
         if response.status_code == 404 and self._listened:  # at first it may be no endpoint
             self._retire(faults.SESSION_LOST)
         self._listened = response.is_success
@@ -111,7 +111,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             except NoAnswerError as error:
                 if error.fault.unsent:
                     self._retire(error.fault)
-        return httpx2.Response(202, request=request)
+        return httpx2.Response(204 if closing else 202, request=request)
 
     async def _follow(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, and again where the server redirects it within its own origin."""
@@ -137,9 +137,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     ) -> httpx2.Response:
         """Read an answer that is no stream; raises `NoAnswerError` if it is not JSON-RPC."""
         body = await self._read(response)
-        message = (
-            _message(body, request_id) if _content_type(response) == "application/json" else None
-        )
+        json = _content_type(response) == "application/json"
+        message = _message(body, request_id) if json else None
         status = response.status_code
         if SESSION_HEADER in request.headers and _session_lost(status, message):
             raise NoAnswerError(faults.SESSION_LOST)
@@ -148,8 +147,10 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             raise NoAnswerError(faults.of_status(status) if bad else faults.NOT_JSON_RPC)
         if "error" in message:  # servers that could not read the id answer with none
             body = to_json(message | {"id": request_id})
+        elif not response.is_success:
+            raise NoAnswerError(faults.of_status(status))
         kept = [item for item in response.headers.raw if item[0].lower() not in _DROPPED]
-        return httpx2.Response(status, headers=kept, content=body, request=request)
+        return httpx2.Response(200, headers=kept, content=body, request=request)
 
     async def _read(self, response: httpx2.Response) -> bytes:
         chunks: list[bytes] = []

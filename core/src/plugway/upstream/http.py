@@ -25,14 +25,14 @@ CONNECT_TIMEOUT = 10.0
 KEPT_ALIVE = 64
 """Idle connections that one upstream keeps open."""
 
-_ssl_context = cache(httpx2.create_ssl_context)  # takes 20 ms, once in a process
+ssl_context = cache(httpx2.create_ssl_context)  # takes 20 ms, once in a process
 
 
 @asynccontextmanager
 async def http_pool() -> AsyncGenerator[httpx2.AsyncHTTPTransport]:
     """Open a pool of HTTP connections; it serves one upstream, across reconnects."""
     async with httpx2.AsyncHTTPTransport(
-        verify=await anyio.to_thread.run_sync(_ssl_context),
+        verify=await anyio.to_thread.run_sync(ssl_context),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=KEPT_ALIVE),
         socket_options=[(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)],
     ) as pool:

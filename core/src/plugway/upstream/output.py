@@ -25,6 +25,8 @@ class Output:
         self._lines: deque[str] = deque(maxlen=LINES)
         self._rest = b""
         self._strayed = False
+        self.exit_code: int | None = None
+        """The program's exit code, once it has ended; negative for a signal."""
 
     @property
     def tail(self) -> str:
@@ -41,6 +43,7 @@ class Output:
         self._lines.clear()
         self._rest = b""
         self._strayed = False
+        self.exit_code = None
 
     def stray(self) -> None:
         """Note a line on standard output that is not JSON-RPC; the first one is worth a warning."""

@@ -55,11 +55,11 @@ class SdkConnection:
                 await self._dispatcher.run(
                     inbox.answer, inbox.receive, inbox.arrive, task_status=task_status
                 )
-                self.retire(faults.CLOSED)
+                self.retire(faults.GONE)
                 self._tasks.cancel_scope.cancel()
         finally:
             self._tasks = None
-            self.retire(faults.CLOSED)
+            self.retire(faults.GONE)
 
     async def serve(self, peer: Peer) -> None:
         """Stay until the connection is over and the requests under way are done."""
@@ -83,7 +83,7 @@ class SdkConnection:
     async def request(self, call: Call) -> dict[str, Any]:
         """Send one request and return its raw result; see `Connection.request`."""
         if self.over.is_set():
-            raise NoAnswerError(Fault("closed the connection", unsent=True))
+            raise NoAnswerError(faults.GONE)
         peer = self.peer
         return await self.exchange(
             call, protocol_version=peer.protocol_version, modern=peer.era == "modern"
@@ -161,6 +161,8 @@ class SdkConnection:
         """Cancel a request on the server, without making the caller wait for that."""
         if call.cancellable and self._tasks is not None:
             self._tasks.start_soon(self._cancel, call, request_id)
+        elif call.abort is not None:
+            call.abort()
 
     async def _cancel(self, call: Call, request_id: int) -> None:
         params = {"requestId": request_id, "reason": "the caller gave up"}

@@ -59,6 +59,7 @@ async def stdio_transport(
                 yield from_server, to_server
         finally:
             await stop(process)
+            output.exit_code = process.returncode
             tasks.cancel_scope.cancel()
 
 
@@ -74,7 +75,7 @@ async def _write(
                 line = item.message.model_dump_json(by_alias=True, exclude_unset=True)
                 await stdin.send(line.encode() + b"\n")
         except (*_LOST, RuntimeError):  # RuntimeError is uvloop's word for a closed pipe
-            retire(faults.CLOSED)
+            retire(faults.GONE)
             to_session.close()  # the program reads no more: nobody should wait for its answers
 
 
@@ -98,7 +99,7 @@ class _Reader:
                     chunk = await stdout.receive()
                     listening = listening and await self._pass_on(splitter.feed(chunk))
             except _LOST:
-                retire(faults.CLOSED)
+                retire(faults.GONE)
 
     async def _pass_on(self, lines: list[Line]) -> bool:
         for line in lines:

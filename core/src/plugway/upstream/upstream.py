@@ -144,7 +144,7 @@ class Upstream:
         self._announce(CONNECTED)
         await connection.over.wait()
         self._connection = None
-        fault = connection.fault or faults.CLOSED
+        fault = connection.fault or faults.GONE
         await self._pause(fault, self._backoff.lost(anyio.current_time() - began))
 
     async def _pause(self, fault: Fault, delay: float) -> None:
@@ -173,7 +173,7 @@ class Upstream:
             if connection is not None and not connection.over.is_set():
                 return connection
             if self._state == "down":
-                raise self._unavailable(self._fault or faults.CLOSED)
+                raise self._unavailable(self._fault or faults.GONE)
             await self._changed.wait()
 
     async def _send(self, call: Call) -> dict[str, Any]:
