@@ -155,7 +155,7 @@ def test_beyond_this_machine_a_token_is_needed(plugway: Plugway, configure: Any)
     configure({})
     done = plugway("serve", "--host", "0.0.0.0", "--port", "0")
     assert (done.code, done.out) == (2, "")
-    assert "needs a bearer token" in done.err
+    assert "set `token`" in done.err
 
 
 def test_the_token_is_never_printed(configure: Any) -> None:

@@ -311,3 +311,15 @@ def test_secrets_are_not_in_the_representation() -> None:
         env={"S": "s3cr3t"},
     )
     assert "s3cr3t" not in f"{config!r} {config} {config.notes}"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "gateway.example"])
+def test_an_address_beyond_this_machine_needs_a_token(host: str) -> None:
+    with pytest.raises(ConfigError, match="set `token`"):
+        parse(f"gateway: {{host: '{host}'}}", file=None, env={})
+    assert parse(f"gateway: {{host: '{host}', token: t}}", file=None, env={}).gateway.token
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_an_address_of_this_machine_needs_none(host: str) -> None:
+    assert parse(f"gateway: {{host: '{host}'}}", file=None, env={}).gateway.host == host

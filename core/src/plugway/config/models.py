@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from plugway.conditions import Condition
+from plugway.config.exposure import EXPOSED, is_loopback
 from plugway.config.fields import (
     Duration,
     Headers,
@@ -193,3 +194,14 @@ class GatewayConfig(Model):
     """How many calls may wait for `background` plugins; what is over is dropped, and counted."""
     threads: Whole = Field(default=8, gt=0)
     """How many `threaded` plugins may run at the same time."""
+
+    @property
+    def exposed(self) -> bool:
+        """Whether everybody who reaches the address gets in: beyond loopback, without a token."""
+        return self.token is None and not is_loopback(self.host)
+
+    @model_validator(mode="after")
+    def _guarded(self) -> "GatewayConfig":
+        if self.exposed:
+            raise problem("exposed", EXPOSED)
+        return self

@@ -4,7 +4,6 @@ import hmac
 import logging
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from ipaddress import ip_address
 
 import anyio
 import uvicorn
@@ -17,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from plugway.config import GatewayConfig
+from plugway.config.exposure import EXPOSED, is_loopback
 from plugway.downstream.edge import Edge
 from plugway.errors import ConfigError
 
@@ -25,24 +25,13 @@ HEALTH_PATH = "/health"
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a bind address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def check_exposure(settings: GatewayConfig) -> None:
-    """Raise `ConfigError` where the gateway would be open to the network without a token."""
-    if settings.token is None and not is_loopback(settings.host):
-        raise ConfigError(
-            f"serving on {settings.host} needs a bearer token: set gateway.token "
-            f"(for example to ${{PLUGWAY_TOKEN}}), or bind to 127.0.0.1",
-            path="gateway.token",
-        )
+    """Raise `ConfigError` where the gateway would be open to the network without a token.
+
+    The configuration checks its own address; the command line may give another one.
+    """
+    if settings.exposed:
+        raise ConfigError(EXPOSED, path="gateway")
 
 
 def http_app(edge: Edge, settings: GatewayConfig) -> ASGIApp:
