@@ -56,7 +56,7 @@ class ServerConfig(Model):
     inherit_env: list[str] = []
     """Names of the gateway's own environment variables that the program gets as well.
 
-    Without them it gets only what a program needs to start (PATH, HOME, locale and the like).
+    Without them it gets only what a program needs to start (PATH, HOME, USER and the like).
     """
     cwd: Path | None = None
     """The folder the program starts in."""
