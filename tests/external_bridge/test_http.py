@@ -94,6 +94,12 @@ async def test_a_web_page_is_refused(origin: str, serve: Manager) -> None:
         assert (await ask(client, Origin=origin))[0] == 403
 
 
+async def test_a_web_page_is_refused_elsewhere_too_even_with_the_token(serve: Manager) -> None:
+    async with serve(token="t", address="0.0.0.0") as client:
+        headers = {"Authorization": "Bearer t", "Origin": "https://evil.example"}
+        assert (await ask(client, **headers))[0] == 403
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
 async def test_a_token_is_asked_for_where_there_is_one(address: str, serve: Manager) -> None:
     async with serve(token=TOKEN, address=address) as client:

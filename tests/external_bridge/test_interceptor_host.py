@@ -133,22 +133,33 @@ async def test_the_capability_names_the_events(era: str, host: Manager) -> None:
     assert declared == {"supportedEvents": ["tools/call"]}
 
 
+class Changeable:
+    """A runner whose plugins change every payload, and deny."""
+
+    def __init__(self, *plugins: tuple[str, Mode]) -> None:
+        self._plugins = plugins
+
+    def plugins(self) -> list[PluginInfo]:
+        common: Any = {"kind": "k", "hooks": tuple(HOOKS), "on_error": OnError.FAIL}
+        return [PluginInfo(name, mode=mode, priority=0, **common) for name, mode in self._plugins]
+
+    async def run(
+        self, plugin: str, hook: str, payload: Payload, operation: Operation
+    ) -> Outcome[Payload]:
+        return Outcome(payload.replace(arguments={"changed": True}), Deny("no"), plugin)
+
+
 def test_two_plugins_can_not_be_published_under_one_name() -> None:
-    class Runner:
-        def plugins(self) -> list[PluginInfo]:
-            common: Any = {"kind": "k", "hooks": tuple(HOOKS), "on_error": OnError.FAIL}
-            return [
-                PluginInfo("pii.mutate", mode=Mode.TRANSFORM, priority=1, **common),
-                PluginInfo("pii", mode=Mode.ENFORCE, priority=2, **common),
-            ]
-
-        async def run(
-            self, plugin: str, hook: str, payload: Payload, operation: Operation
-        ) -> Outcome[Payload]:
-            return Outcome(payload)
-
+    runner = Changeable(("pii.mutate", Mode.TRANSFORM), ("pii", Mode.ENFORCE))
     with pytest.raises(SetupError, match=r"'pii.mutate' and 'pii' would both be 'pii.mutate'"):
-        InterceptorHost(Runner())
+        InterceptorHost(runner)
+
+
+async def test_what_was_changed_before_a_verdict_is_not_released() -> None:
+    host = InterceptorHost(Changeable(("pii", Mode.ENFORCE)))
+    answer = await host.invoke(call("x", "pii.mutate"))
+    assert answer["modified"] is False
+    assert answer["payload"] == call("x")["payload"]
 
 
 # verdicts
