@@ -1,6 +1,7 @@
 """The command line under test: in this process for what it says, in its own where it ends."""
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -28,6 +29,17 @@ class Run:
     def document(self) -> Any:
         """The one JSON document on standard output; fails where there is anything else."""
         return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Undo what a command does to the process's logging."""
+    top, ours = logging.getLogger(), logging.getLogger("plugway")
+    before = top.handlers[:], top.level, ours.level
+    yield
+    top.handlers[:], level, own_level = before
+    top.setLevel(level)
+    ours.setLevel(own_level)
 
 
 @pytest.fixture(autouse=True)
