@@ -1,0 +1,203 @@
+"""What a client gets and what a server sees follow from what the chains decide."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio.lowlevel
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugway.catalog import Catalog, Member
+from plugway.chain import Chain
+from plugway.compiler import compile_chains
+from plugway.dispatcher import Dispatcher
+from plugway.exchange import Request
+from plugway.jsonrpc import RpcError
+from plugway.steps import Policy
+from plugway_hookspecs import (
+    Client,
+    Deny,
+    Mode,
+    OnError,
+    Operation,
+    Respond,
+    ServerError,
+    ToolCall,
+    ToolResult,
+    hookimpl,
+    thaw,
+)
+
+ANSWER = {"content": [{"type": "text", "text": "from the server"}], "x-unknown": [None, False]}
+
+
+class Server:
+    """Records what reaches it."""
+
+    name = "s"
+    capabilities: Mapping[str, Any] = {"tools": {"listChanged": True}}
+
+    def __init__(self, answer: dict[str, Any] | Exception) -> None:
+        self.answer = answer
+        self.calls: list[dict[str, Any]] = []
+
+    async def connect(self) -> None:
+        return None
+
+    def on_list_changed(self, listener: Callable[[str], None]) -> None:
+        return None
+
+    async def request(
+        self, method: str, params: Mapping[str, Any] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        if method == "tools/list":
+            return {"tools": [{"name": "a"}, {"name": "b"}]}
+        self.calls.append(dict(params or {}))
+        await anyio.lowlevel.checkpoint()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Plugin:
+    """Does one thing before and another after."""
+
+    def __init__(self, name: str, before: str, after: str) -> None:
+        self.name, self.before, self.after = name, before, after
+
+    def answer(self, does: str, payload: Any) -> Any:
+        answers: dict[str, Callable[[], Any]] = {
+            "nothing": lambda: None,
+            "change": lambda: payload.replace(meta={**payload.meta, self.name: True}),
+            "rename": lambda: payload.replace(name="s__b"),
+            "deny": lambda: Deny(self.name),
+            "respond": lambda: Respond(ToolResult([{"type": "text", "text": self.name}])),
+            "forgive": lambda: payload.replace(error=None),
+            "raise": lambda: 1 / 0,
+        }
+        return answers[does]()
+
+    @hookimpl
+    async def tool_pre_invoke(self, payload: ToolCall) -> Any:
+        await anyio.lowlevel.checkpoint()
+        return self.answer(self.before, payload)
+
+    @hookimpl
+    async def tool_post_invoke(self, payload: ToolResult) -> Any:
+        await anyio.lowlevel.checkpoint()
+        return self.answer(self.after, payload)
+
+
+class Chains:
+    def __init__(self, plugins: list[tuple[Plugin, Policy]]) -> None:
+        named = [(plugin.name, plugin, policy) for plugin, policy in plugins]
+        self.chains = compile_chains(named, offer=lambda step, payload, operation: None)
+
+    def chain(self, hook: str) -> Chain[Any]:
+        return self.chains[hook]
+
+
+BEFORE = st.sampled_from(["nothing", "change", "rename", "deny", "respond", "raise"])
+AFTER = st.sampled_from(["nothing", "change", "deny", "forgive", "raise"])
+
+
+@st.composite
+def plugins(draw: st.DrawFn) -> list[tuple[Plugin, Policy]]:
+    found: list[tuple[Plugin, Policy]] = []
+    for number in range(draw(st.integers(0, 4))):
+        policy = Policy(
+            draw(st.sampled_from(Mode)),
+            draw(st.sampled_from([OnError.FAIL, OnError.IGNORE])),
+            draw(st.integers(1, 3)),
+        )
+        found.append((Plugin(f"p{number}", draw(BEFORE), draw(AFTER)), policy))
+    return found
+
+
+def dispatcher_of(server: Server, chains: Chains) -> Dispatcher:
+    return Dispatcher(
+        Catalog([Member(server, "s", 5)]),
+        {"s": server},
+        chains,
+        server_info={},
+        request_timeout=5,
+        max_payload_bytes=10_000,
+        deny_as_error=True,
+    )
+
+
+async def handled(dispatcher: Dispatcher, modern: bool) -> dict[str, Any] | RpcError:
+    request = Request("tools/call", {"name": "s__a", "x": None}, Client(), modern)
+    try:
+        return await dispatcher.handle(request)
+    except RpcError as error:
+        return error
+
+
+ERROR = ServerError("it broke", server="s", code=-32050)
+
+
+@given(plugins(), st.sampled_from([ANSWER, ERROR]), st.booleans())
+async def test_only_what_the_pre_chain_passes_reaches_the_server_and_the_post_chain_the_client(
+    found: list[tuple[Plugin, Policy]], answer: Any, modern: bool
+) -> None:
+    server, chains = Server(answer), Chains(found)
+    got = await handled(dispatcher_of(server, chains), modern)
+
+    # the same, step by step: renamed calls pass the pre chain once more
+    operation = Operation("1", "tools/call", "s__a", "s")
+    call = ToolCall.from_wire({"name": "s__a", "x": None})
+    before = await chains.chain("tool_pre_invoke")(call, operation)
+    if before.payload.name != "s__a" and not isinstance(before.verdict, Deny):
+        before = await chains.chain("tool_pre_invoke")(before.payload, operation)
+
+    if isinstance(before.verdict, Deny):
+        assert server.calls == []
+        assert isinstance(got, RpcError)
+        assert (got.code, got.message) == (403, f"Denied: {before.verdict.reason}")
+        return
+    if isinstance(before.verdict, Respond):
+        assert server.calls == []
+        result: Any = before.verdict.result
+    else:
+        own = {**before.payload.to_wire(), "name": before.payload.name.removeprefix("s__")}
+        assert [thaw(sent) for sent in server.calls] == [thaw(own)]
+        result = (
+            ToolResult(error={"code": -32050, "message": "it broke", "data": None})
+            if answer is ERROR
+            else ToolResult.from_wire(ANSWER)
+        )
+    after = await chains.chain("tool_post_invoke")(result, operation)
+    if isinstance(after.verdict, Deny):
+        assert isinstance(got, RpcError)
+        assert got.message == f"Denied: {after.verdict.reason}"
+    elif after.payload.error is not None:
+        assert isinstance(got, RpcError)
+        assert (got.code, got.message) == (-32050, "it broke")
+    else:
+        assert isinstance(got, dict)
+        shaped = thaw(got)
+        if modern:
+            assert shaped.pop("resultType") == "complete"
+            shaped["_meta"].pop("io.modelcontextprotocol/serverInfo")
+            if not shaped["_meta"]:
+                del shaped["_meta"]
+        assert shaped == thaw(after.payload.to_wire())
+
+
+PIECES = st.lists(st.sampled_from(["a", "b", "__", "_", "s"]), max_size=6).map("".join)
+
+
+@given(PIECES | st.sampled_from(["s__a", "s__b"]))
+async def test_no_name_reaches_a_server_that_does_not_list_it(name: str) -> None:
+    server = Server(ANSWER)
+    dispatcher = dispatcher_of(server, Chains([]))
+    request = Request("tools/call", {"name": name}, Client(), modern=False)
+    if name in {"s__a", "s__b"}:
+        await dispatcher.handle(request)
+        assert server.calls == [{"name": name.removeprefix("s__")}]
+        return
+    with pytest.raises(RpcError, match="Unknown tool"):
+        await dispatcher.handle(request)
+    assert server.calls == []
