@@ -141,3 +141,11 @@ def test_the_details_of_a_deny_cannot_be_changed_later() -> None:
 def test_an_answer_cannot_be_exchanged() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Respond(ToolResult()).result = ToolResult()  # type: ignore[misc]
+
+
+def test_a_structured_result_that_is_false_is_a_result() -> None:
+    wire = {"content": [], "structuredContent": False}
+    result = ToolResult.from_wire(wire)
+    assert result.structured_content is False
+    assert result.to_wire() == wire
+    assert ToolResult(structured_content=False).to_wire()["structuredContent"] is False

@@ -19,6 +19,11 @@ _new = object.__new__
 _set = object.__setattr__
 
 
+def _says_nothing(attribute: str, value: Any) -> bool:
+    """Whether a named field with this value means the same as no field at all."""
+    return value is None or (value is False and attribute == "is_error")
+
+
 @dataclass(frozen=True, slots=True)
 class Payload:
     """Base of all payloads."""
@@ -57,8 +62,8 @@ class Payload:
         named = cls.WIRE
         for attribute, key in named.items():
             value = wire.get(key)
-            # explicit nulls and falses stay in `extra`, so that they are still there on the way out
-            if value is not None and value is not False:
+            # what says nothing stays in `extra`, so that it is still there on the way out
+            if not _says_nothing(attribute, value):
                 fields[attribute] = value
         keys = {named[attribute] for attribute in fields}
         if cls.ITEMS and cls.ITEMS not in fields:
@@ -72,9 +77,8 @@ class Payload:
         wire: dict[str, Any] = dict(self.extra)  # type: ignore[attr-defined]
         for attribute, key in self.WIRE.items():
             value = getattr(self, attribute)
-            if value is None or value is False or value is EMPTY or value is _ABSENT:
-                continue
-            wire[key] = value
+            if not (_says_nothing(attribute, value) or value is EMPTY or value is _ABSENT):
+                wire[key] = value
         return wire
 
     def __post_init__(self) -> None:
@@ -89,8 +93,7 @@ class Payload:
     def _refuse_named(self, extra: Mapping[str, Any]) -> None:
         """Keep fields that other plugins look at out of where they would not look."""
         for attribute, key in self.WIRE.items():
-            value = extra.get(key)
-            if value is not None and value is not False:
+            if not _says_nothing(attribute, extra.get(key)):
                 raise TypeError(f"{key!r} does not go into 'extra': set {attribute!r}")
 
     def __copy__(self) -> Self:
