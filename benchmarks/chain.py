@@ -89,7 +89,9 @@ async def main() -> None:
         async def plain(functions: list[Function] = functions, context: Context = context) -> None:
             await bare(functions, payload, context)
 
-        ratios, bares, chains = [], [], []
+        ratios: list[float] = []
+        bares: list[float] = []
+        chains: list[float] = []
         for _ in range(ROUNDS):
             b, c = await measure(plain), await measure(through_chain if record else shared)
             bares.append(b)
