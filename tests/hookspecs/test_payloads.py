@@ -144,7 +144,7 @@ def test_an_answer_cannot_be_exchanged() -> None:
 
 
 def test_a_structured_result_that_is_false_is_a_result() -> None:
-    wire = {"content": [], "structuredContent": False}
+    wire: dict[str, Any] = {"content": [], "structuredContent": False}
     result = ToolResult.from_wire(wire)
     assert result.structured_content is False
     assert result.to_wire() == wire
