@@ -281,6 +281,7 @@ def test_the_key_under_which_a_value_stands_tells_what_it_is() -> None:
             "dateOfBirth": "1980-02-03",
             "user": {"ssn": "123456789", "home-phone": ["4155550123"]},
             "passport_number": "X1234567",
+            "very" * 50 + "_long_ssn": "123456789",
             "shipped": "1980-02-03",
             "order": "123456789",
         },
@@ -289,6 +290,7 @@ def test_the_key_under_which_a_value_stands_tells_what_it_is() -> None:
         "dateOfBirth": "[DATE_OF_BIRTH]",
         "user": {"ssn": "[SSN]", "home-phone": ["[PHONE]"]},
         "passport_number": "[PASSPORT]",
+        "very" * 50 + "_long_ssn": "[SSN]",
         "shipped": "1980-02-03",
         "order": "123456789",
     }

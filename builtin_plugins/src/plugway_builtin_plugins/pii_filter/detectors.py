@@ -2,27 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from plugway_builtin_plugins.pii_filter import checks, hints
 from plugway_builtin_plugins.pii_filter.cards import cards
 from plugway_builtin_plugins.pii_filter.credentials import CREDENTIALS
 from plugway_builtin_plugins.pii_filter.ibans import ibans
 from plugway_builtin_plugins.pii_filter.surroundings import Span
-
-TypeName = Literal[
-    "api_key",
-    "email",
-    "iban",
-    "credit_card",
-    "ssn",
-    "passport",
-    "date_of_birth",
-    "phone",
-    "ip",
-]
-TYPES: tuple[TypeName, ...] = get_args(TypeName)
-"""The most specific first: among hits of equal length the first one wins."""
 
 
 def _whole(text: str, start: int, end: int) -> Iterator[Span]:
@@ -105,6 +90,7 @@ _IPV4 = r"\d{1,3}(?:\.\d{1,3}){3}"
 _IPV6 = r"[0-9A-Fa-f:]{0,39}::[0-9A-Fa-f:.]{0,39}|(?:[0-9A-Fa-f]{1,4}:){6,7}[0-9A-Fa-f.]{1,15}"
 
 DETECTORS: tuple[Detector, ...] = (
+    # the most specific first: among hits of equal length the first one wins
     Detector("api_key", "|".join(CREDENTIALS), checks.credentials, hints.prefix),
     Detector("email", _EMAIL, checks.emails, hints.email),
     Detector(

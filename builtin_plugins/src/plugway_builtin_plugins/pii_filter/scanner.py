@@ -13,7 +13,8 @@ from plugway_builtin_plugins.texts import Texts
 
 _SHORTEST = 6
 """Characters in `a@b.io`; nothing that the built-in detectors find inside a text is shorter."""
-_LONGEST_KEY = 64
+_TOLD_BY = 64
+"""Characters, the last ones of a key, that tell what is under it."""
 _REMEMBERED_KEYS = 4096
 _HUMP = Pattern(r"([a-z0-9])([A-Z])")
 _LABEL = Pattern(r"\[[A-Z][A-Z0-9_]*(?::(?:[0-9a-f]{12}|\*[^\[\]]{2}))?\]")
@@ -99,7 +100,7 @@ class Scanner:
                 yield Hit(*found, expected.detector)
 
     def _expected(self, key: str) -> _Compiled | None:
-        return self._by_key(key) if len(key) <= _LONGEST_KEY else None
+        return self._by_key(key[-_TOLD_BY:])
 
     def _find_key(self, key: str) -> _Compiled | None:
         name = snake_case(key)

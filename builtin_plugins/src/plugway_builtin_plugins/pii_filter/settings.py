@@ -1,12 +1,11 @@
 """What an operator can say about personal data."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 from plugway_builtin_plugins.patterns import RegexSource, compile_pattern
-from plugway_builtin_plugins.pii_filter.detectors import TYPES, TypeName
 from plugway_builtin_plugins.selections import EVERYTHING, HookNames
 from plugway_hookspecs import PluginConfig
 
@@ -25,7 +24,32 @@ def _consuming(source: str) -> str:
     return source
 
 
-Choice = Annotated[Strategy | Literal["off"], BeforeValidator(_plain)]
+Choice = Annotated[Strategy | Literal["off"] | None, BeforeValidator(_plain)]
+
+
+class Types(PluginConfig):
+    """A strategy, or `off`, per type; the default strategy for those that are not mentioned."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    api_key: Choice = None
+    """Keys with well-known prefixes, JWTs, private keys, bearer tokens, passwords in URLs."""
+    email: Choice = None
+    """E-mail addresses."""
+    iban: Choice = None
+    """International bank account numbers with valid check digits."""
+    credit_card: Choice = None
+    """Card numbers of 13 to 19 digits with a valid check digit."""
+    ssn: Choice = None
+    """US social security numbers that can have been issued."""
+    passport: Choice = None
+    """Passport numbers, where passports are mentioned."""
+    date_of_birth: Choice = None
+    """Dates, where birth is mentioned."""
+    phone: Choice = None
+    """Telephone numbers."""
+    ip: Choice = None
+    """IPv4 and IPv6 addresses."""
 
 
 class CustomType(PluginConfig):
@@ -50,7 +74,7 @@ class Settings(PluginConfig):
 
     mask: Strategy = "redact"
     """What happens to findings of types that `types` does not mention."""
-    types: Mapping[TypeName, Choice] = Field(default_factory=dict[TypeName, Choice])
+    types: Types = Types()
     """A strategy, or `off`, per type."""
     custom: tuple[CustomType, ...] = ()
     """More types."""
@@ -79,15 +103,15 @@ class Settings(PluginConfig):
         chosen: dict[str, Strategy] = {
             each.name: each.strategy or self.mask for each in self.custom
         }
-        for name in TYPES:
-            strategy = self.types.get(name, self.mask)
+        for name in Types.model_fields:
+            strategy: Strategy | Literal["off"] = getattr(self.types, name) or self.mask
             if strategy != "off":
                 chosen[name] = strategy
         return chosen
 
 
 def _repeated(names: Iterator[str]) -> Iterator[str]:
-    seen: set[str] = set(TYPES)
+    seen = set(Types.model_fields)
     for name in names:
         if name in seen:
             yield name

@@ -1,8 +1,8 @@
 """What an operator can have replaced."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, field_validator, model_validator
 
 from plugway_builtin_plugins.fields import FieldSource
 from plugway_builtin_plugins.patterns import Pattern, compile_pattern
@@ -51,5 +51,12 @@ class Settings(PluginConfig):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+    rules: tuple[Rule, ...]
     """What to search and replace, in this order; each rule sees what the one before it left."""
+
+    @field_validator("rules")
+    @classmethod
+    def _replaces_something(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        if not rules:
+            raise ValueError("there are no rules: nothing would be replaced")
+        return rules
