@@ -24,6 +24,8 @@ from plugway_builtin_plugins.patterns import Pattern, PatternError
         ("*", "two\nlines"),
         ("**", ""),
         ("[", "["),
+        ("[]x]", "]"),
+        ("[a^]b", "^b"),
     ],
 )
 def test_a_glob_matches(glob: str, text: str) -> None:

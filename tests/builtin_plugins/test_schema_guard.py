@@ -316,6 +316,15 @@ def test_patterns_with_lookaround_work() -> None:
     assert call(schema, {"mail": "a..b@example.com"}) is not None
 
 
+def test_only_texts_that_such_patterns_read_have_to_be_short() -> None:
+    schema = {"properties": {"mail": {"pattern": LOOKAHEAD}, "body": {"type": "string"}}}
+    long = "a" * 1_000_000
+    assert call(schema, {"mail": "a@b.io", "body": long}) is None
+    assert errors(call(schema, {"mail": long}))[0].endswith("to be checked")
+    linear = {"properties": {"mail": {"pattern": "^(a|b)+$"}}}
+    assert call(linear, {"mail": long}) is None
+
+
 @pytest.mark.parametrize(
     "pattern",
     [

@@ -26,10 +26,9 @@ class CompiledRule:
 
     def find(self, where: Sequence[Part]) -> Leaf | None:
         """Return the first leaf in these parts that matches."""
-        texts = read_texts(where).values
-        if self._words is not None and self._words.search(fold(SEPARATOR.join(texts))):
-            return first_leaf(where, self.matches)
-        if any(map(self._fits, texts)):
+        texts = set(read_texts(where).values)
+        worded = self._words is not None and self._words.search(fold(SEPARATOR.join(texts)))
+        if worded or any(map(self._fits, texts)):
             return first_leaf(where, self.matches)
         return None
 
@@ -44,8 +43,9 @@ class CompiledRule:
         globs = None if is_key else self._globs
         if globs is not None and any(map(globs.fullmatch, spellings(text))):
             return True
-        forms = {text, plain(text)} if self._patterns else ()
-        return any(pattern.search(form) for pattern in self._patterns for form in forms)
+        return any(pattern.search(text) for pattern in self._patterns) or (
+            not text.isascii() and any(pattern.search(plain(text)) for pattern in self._patterns)
+        )
 
 
 def _text(value: Any) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from plugway_builtin_plugins.fields import Field
-from plugway_builtin_plugins.parts import Part
+from plugway_builtin_plugins.parts import Part, entries, parts
 from plugway_builtin_plugins.payload_plugin import PayloadPlugin
 from plugway_builtin_plugins.regex_transform.settings import Rule, Settings
 from plugway_builtin_plugins.regex_transform.templates import Template
 from plugway_builtin_plugins.selections import hooks_of
 from plugway_builtin_plugins.shapes import Kind
+from plugway_builtin_plugins.texts import read_texts
 from plugway_builtin_plugins.walk import Leaf, rewrite, rewrite_entries, rewrite_payload
 from plugway_hookspecs import Context, Payload
 
@@ -35,7 +36,11 @@ class RegexTransform(PayloadPlugin):
 
     def inspect(self, payload: P, context: Context, hook: str) -> P | None:
         """Apply the rules of the hook."""
-        editor = _Editor(self._rules[hook])
+        rules = self._rules[hook]
+        texts = set(read_texts([*parts(payload), *entries(payload)]).values)
+        if not any(rule.matches(text) for rule in rules for text in texts):
+            return None
+        editor = _Editor(rules)
         edited = rewrite_entries(rewrite_payload(payload, editor.visit), editor.entry)
         if edited is payload:
             return None
@@ -59,9 +64,13 @@ class _CompiledRule:
             return any(field.covers(leaf.path) for field in self._fields)
         return leaf.kind is Kind.TEXT
 
+    def matches(self, text: str) -> bool:
+        """Tell whether there is anything to replace in a text."""
+        return self._pattern.search(text)
+
     def apply(self, text: str) -> tuple[str, int]:
         """Return the text after replacing, and how many matches there were."""
-        if not self._pattern.search(text):
+        if not self.matches(text):
             return text, 0
         pieces: list[str] = []
         last = matches = 0
