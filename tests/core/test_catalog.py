@@ -437,10 +437,12 @@ async def test_a_list_is_believed_for_as_long_as_its_server_says() -> None:
     assert len(server.asked) == 1
 
 
-async def test_the_shortest_of_all_pages_counts() -> None:
+@pytest.mark.parametrize("hints", [(60_000, 0), (0, 60_000)])
+async def test_the_shortest_of_all_pages_counts(hints: tuple[int, int]) -> None:
     server = Answers(
         "s",
-        {"tools": [], "ttlMs": 60_000, "nextCursor": "2"},
+        {"tools": [], "ttlMs": hints[0], "nextCursor": "2"},
+        {"tools": [], "ttlMs": hints[1]},
         {"tools": [], "ttlMs": 0},
     )
     found = catalog(server)
