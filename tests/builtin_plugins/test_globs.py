@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugway_builtin_plugins.deny_list.paths import spellings
 from plugway_builtin_plugins.globs import compile_globs, escape
 from plugway_builtin_plugins.patterns import Pattern, PatternError
+from plugway_hookspecs import spellings
 
 
 @pytest.mark.parametrize(

@@ -136,8 +136,8 @@ def test_what_is_unknown_matches_no_pattern_and_is_excluded_by_none(field: str) 
         ("text/*", "application/json", False),
         ("!text/*", "application/json", True),
         ("!text/*", "text/plain", False),
-        ("*", None, False),
-        ("*", 7, False),
+        ("text/*", None, True),
+        ("text/*", 7, True),
         ("!text/*", None, True),
     ],
 )
@@ -149,9 +149,31 @@ def test_content_types_are_those_of_the_resource(
     assert matches(read(definition=definition), condition) is expected
 
 
-def test_content_types_match_neither_unlisted_resources_nor_tools() -> None:
-    assert not matches(read(), Condition(content_types=("*",)))
+def test_a_resource_that_nobody_lists_has_every_type_and_a_tool_has_none() -> None:
+    assert matches(read(), Condition(content_types=("text/*",)))
     assert not matches(call(definition={"mimeType": "text/html"}), Condition(content_types=("*",)))
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "s+memo://by-name/secret",
+        "s+memo://by-name/%73ecret",
+        "s+memo://by-name/%2573ecret",
+        "s+memo://by-name/./secret",
+        "s+memo://by-name/x/../secret",
+        "s+memo://by-name//secret",
+        "S+MEMO://BY-NAME/secret",
+        "s+memo://by-name/x/%2e%2e/secret",
+    ],
+)
+def test_a_resource_is_the_same_however_its_uri_is_written(spelling: str) -> None:
+    guarded = Condition(resources=("s+memo://by-name/secret*",))
+    spared = Condition(resources=("s+memo://*", "!s+memo://by-name/open*"))
+    assert matches(read(spelling), guarded)
+    assert matches(read(spelling), spared)
+    assert not matches(read("s+memo://by-name/open"), spared)
+    assert matches(read("s+memo://by-name/open/../secret"), spared)
 
 
 def test_fields_are_and_and_objects_are_or() -> None:

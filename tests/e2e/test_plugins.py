@@ -49,3 +49,17 @@ async def test_arguments_that_break_the_tools_schema_never_reach_the_server(
             result = await client.call_tool("up__add", {"a": "many", "b": 1})
             assert result.is_error
             assert "Denied" in result.content[0].text
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_servers_instructions_do_not_get_past_those_who_guard_its_words(
+    connect: Any, stdio_features: Any, mode: str
+) -> None:
+    config: dict[str, Any] = {"mcpServers": {"up": stdio_features}}
+    with anyio.fail_after(30):
+        async with connect(config, front="http", mode=mode) as client:
+            assert client.instructions == "One of everything."
+        config["plugins"] = [{"name": "no", "kind": "deny_list", "config": {"words": ["x"]}}]
+        config["gateway"] = {"instructions": "Ask first."}
+        async with connect(config, front="http", mode=mode) as client:
+            assert client.instructions == "Ask first."

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 
@@ -26,10 +26,14 @@ __all__ = ["Catalog", "Entry", "Federated", "Member", "Source", "Target", "Unava
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """A server whose part of a list is missing, and why."""
+    """A server whose part of a list is missing, and why.
+
+    `reason` may quote the server, and is for operators; clients get `kind`.
+    """
 
     server: str
     reason: str
+    kind: Literal["unavailable", "name taken"] = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class Catalog:
             try:
                 results[index] = await member.entries(kind)
             except PlugwayError as error:
-                log.warning("%s is missing from %s: %s", member.name, kind.value, error)
+                log.warning("%s is missing from %s: %r", member.name, kind.value, str(error)[:300])
                 results[index] = Unavailable(member.name, str(error))
 
         async with anyio.create_task_group() as tasks:
@@ -106,7 +110,7 @@ class Catalog:
             for name, entry in result.items():
                 if reason := self._taken(kind, name, member, owners):
                     log.error("%s", reason)
-                    missing.append(Unavailable(member.name, reason))
+                    missing.append(Unavailable(member.name, reason, "name taken"))
                 else:
                     items.append(entry.definition)
         return Federated(tuple(items), tuple(missing))

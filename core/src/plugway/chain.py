@@ -54,11 +54,12 @@ class Chain(Generic[P]):
     def __bool__(self) -> bool:
         return bool(self.steps or self.background)
 
-    def guards(self, operation: Operation) -> bool:
-        """Whether a plugin that may deny or modify is asked about this operation."""
+    def guards(self, operation: Operation | None) -> bool:
+        """Whether a plugin that may deny or modify is asked about an operation; None for any."""
         steps = (each for step in self.steps for each in (step.members or (step,)))
         return any(
-            (step.may_deny or step.may_modify) and (step.when is None or step.when(operation))
+            (step.may_deny or step.may_modify)
+            and (step.when is None or operation is None or step.when(operation))
             for step in steps
         )
 

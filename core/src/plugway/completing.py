@@ -47,6 +47,7 @@ async def complete(parts: Parts, request: Request, operation: Operation) -> dict
 def _guarded(parts: Parts, kind: Kind, operation: Operation) -> bool:
     """Whether plugins would guard the fetching of what is to be completed."""
     fetch = FETCHES[_FETCHED_BY[kind]]
-    fetching = replace(operation, method=fetch.name)
+    # which of a template's resources a condition will match is not known yet
+    fetching = None if kind is Kind.TEMPLATE else replace(operation, method=fetch.name)
     chains = parts.chains.chain(fetch.pre), parts.chains.chain(fetch.post)
     return any(chain.guards(fetching) for chain in chains)

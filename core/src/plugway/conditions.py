@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
 
-from plugway_hookspecs import Operation
+from plugway_hookspecs import Operation, spellings
 
 Predicate = Callable[[Operation], bool]
 Matcher = Callable[[str], bool]
@@ -59,7 +59,8 @@ class Condition(BaseModel):
     user_patterns: Patterns = None
     """Users, as authentication established them."""
     content_types: Patterns = None
-    """Media types of resources, without parameters, such as `text/*`; compared without case."""
+    """Media types of resources, without parameters, such as `text/*`; compared without case. A
+    resource whose type its server does not list matches."""
 
 
 def compile_conditions(conditions: Sequence[Condition]) -> Predicate | None:
@@ -149,7 +150,9 @@ def _check(field: str, patterns: tuple[str, ...]) -> Predicate:
         case "user_patterns":
             return lambda op: excludes_only if (v := op.principal.user) is None else matches(v)
         case "content_types":
-            return _content_type(compile_patterns([p.lower() for p in patterns]), excludes_only)
+            return _content_type(tuple(p.lower() for p in patterns))
+        case "resources":
+            return _named(_METHODS[field], _any_spelling(patterns))
         case _:
             return _named(_METHODS[field], matches)
 
@@ -161,15 +164,34 @@ def _named(methods: frozenset[str], matches: Matcher) -> Predicate:
     return lambda op: op.method in methods and matches(op.name)
 
 
-def _content_type(matches: Matcher, excludes_only: bool) -> Predicate:
+def _any_spelling(patterns: tuple[str, ...]) -> Matcher:
+    """Match a URI however it is written; it is excluded only if every spelling of it is."""
+    wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
+    refused = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    accepts, excludes = _any_glob(wanted), _any_glob(refused)
+    if not patterns:
+        return lambda _: False
+
+    def matches(uri: str) -> bool:
+        forms = spellings(uri)
+        if wanted and not any(map(accepts, forms)):
+            return False
+        return not (refused and all(map(excludes, forms)))
+
+    return matches
+
+
+def _content_type(patterns: tuple[str, ...]) -> Predicate:
+    """Match by the type that the server lists; who does not say it is asked about all the same."""
     methods = _METHODS["content_types"]
+    matches = compile_patterns(patterns)
 
     def check(operation: Operation) -> bool:
         if operation.method not in methods:
             return False
         given = operation.definition and operation.definition.get("mimeType")
         if not isinstance(given, str):
-            return excludes_only
+            return bool(patterns)
         return matches(given.partition(";")[0].strip().lower())
 
     return check

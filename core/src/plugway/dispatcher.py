@@ -26,6 +26,7 @@ from plugway.jsonrpc import (
 from plugway.methods import FETCHES, LISTINGS, Listing
 from plugway.routing import Chains, UpstreamCalls
 from plugway.shaping import answer_denied, shape, trace_context, with_unavailable
+from plugway.upstream.errors import ServerTimeoutError
 from plugway_hookspecs import (
     Deny,
     Operation,
@@ -91,7 +92,7 @@ class Dispatcher:
             raise error from reason
         finally:
             for listener in self._listeners:
-                listener(operation, error)
+                _tell(listener, operation, error)
 
     async def _handle(self, request: Request, operation: Operation) -> dict[str, Any]:
         with anyio.move_on_after(self.request_timeout) as scope:
@@ -135,13 +136,27 @@ class Dispatcher:
         return result if outcome.payload is payload else outcome.payload.to_wire()
 
 
+def _tell(listener: Listener, operation: Operation, error: RpcError | None) -> None:
+    """Let a listener know; its failure is nobody else's."""
+    try:
+        listener(operation, error)
+    except Exception as failure:  # noqa: BLE001 - foreign code
+        what = describe(failure)
+        log.error("a listener failed for request %s: it %s", operation.id, what)  # noqa: TRY400
+
+
 def _explain(error: Exception, operation: Operation) -> RpcError:
     """Turn whatever went wrong into the sentence that the client reads."""
     match error:
         case RpcError():
             return error
-        case ServerUnavailableError():
+        case ServerTimeoutError():
             return RpcError(UPSTREAM_UNAVAILABLE, error.message)
+        case ServerUnavailableError():  # the reason may quote the server, and no guard has seen it
+            log.warning("request %s failed: %r", operation.id, error.message[:300])
+            hint = f"the gateway's log says why, under request {operation.id}"
+            message = f"Server {error.server!r} is unavailable; {hint}"
+            return RpcError(UPSTREAM_UNAVAILABLE, message)
         case ServerError():
             return RpcError(error.code, error.message, error.data)
         case _:

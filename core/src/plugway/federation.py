@@ -47,9 +47,15 @@ class Federation:
                 merged[name] = {"listChanged": True}
         return merged
 
-    def instructions(self) -> str:
-        """Return the gateway's own instructions, then each server's under its name."""
+    def instructions(self, *, guarded: bool) -> str:
+        """Return the gateway's own instructions, then each server's under its name.
+
+        Where plugins guard what servers say of their tools, the servers' are left out: they would
+        reach the model past the guards.
+        """
         parts = [self.own_instructions] if self.own_instructions else []
+        if guarded:
+            return "".join(parts)
         said = [(m.name, text) for m in self.members if (text := self.instructions_of(m.name))]
         alone = len(self.members) == 1
         parts += [text if alone else f"{name}: {text}" for name, text in said]

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import traceback
+from typing import cast
 
 import anyio
 
@@ -17,6 +18,9 @@ def is_failure(error: BaseException) -> bool:
     """
     if isinstance(error, asyncio.CancelledError):
         return not _cancelled()
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return all(map(is_failure, group.exceptions))
     return isinstance(error, Exception | SystemExit)
 
 

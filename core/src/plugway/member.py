@@ -134,8 +134,9 @@ class Member:
         listing = self._listings[kind]
         if (entry := listing.entries.get(name)) is not None:
             return entry
-        if time.monotonic() - listing.loaded > RELOOK_SECONDS:
-            listing.fresh_until = float("-inf")
+        if time.monotonic() - listing.loaded < RELOOK_SECONDS:
+            return None
+        listing.fresh_until = float("-inf")
         return (await self.entries(kind)).get(name)
 
     async def _load(self, kind: Kind, listing: _Listing) -> None:

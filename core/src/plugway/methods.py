@@ -115,10 +115,10 @@ LIST_METHOD = {listing.kind: listing.name for listing in LISTINGS.values()}
 
 UNHOOKED = {
     "completion/complete": "goes to the server that owns the prompt or template",
-    "initialize": "answered by the gateway; nothing of a server's or a user's is in it",
+    "initialize": "answered by the gateway; servers' instructions only where nothing guards lists",
     "logging/setLevel": "a setting of the client's session with the gateway",
     "ping": "answered by the gateway",
-    "server/discover": "answered by the gateway; nothing of a server's or a user's is in it",
+    "server/discover": "answered by the gateway, with the same in it as `initialize`",
     "subscriptions/listen": "carries the gateway's own list changes; no resource subscriptions yet",
 }
 """Methods that are served without hooks, and why that is right."""

@@ -104,8 +104,8 @@ def answer_denied(outcome: Outcome[Any], operation: Operation, *, as_error: bool
     deny = outcome.verdict
     assert isinstance(deny, Deny)  # noqa: S101 - for the type checker
     log.info(
-        "request %s (%s %s) denied by %r: %s",
-        *(operation.id, operation.method, operation.name, outcome.plugin, deny.code),
+        "request %s (%s %r) denied by %r: %s",
+        *(operation.id, operation.method, operation.name[:200], outcome.plugin, deny.code),
     )
     if operation.method == "tools/call" and not as_error:
         return denied_result(deny, operation.id)
@@ -123,6 +123,6 @@ def denied_result(deny: Deny, request_id: str) -> dict[str, Any]:
 
 
 def with_unavailable(meta: Any, unavailable: Sequence[Unavailable]) -> dict[str, Any]:
-    """Report in a list's `_meta` which servers are missing from it."""
-    missing = [{"server": each.server, "reason": each.reason} for each in unavailable]
+    """Report in a list's `_meta` which servers are missing from it; no guard sees what they say."""
+    missing = [{"server": each.server, "reason": each.kind} for each in unavailable]
     return {**(meta or {}), META_UNAVAILABLE: missing}

@@ -28,6 +28,7 @@ from plugway_hookspecs.payloads import (
 from plugway_hookspecs.plugin import Part, Plugin, PluginConfig
 from plugway_hookspecs.runner import Outcome, PluginInfo, PluginRunner
 from plugway_hookspecs.specs import Specs
+from plugway_hookspecs.spelling import spellings
 from plugway_hookspecs.verdicts import Deny, Respond
 
 __all__ = [
@@ -74,5 +75,6 @@ __all__ = [
     "freeze",
     "hookimpl",
     "hookspec",
+    "spellings",
     "thaw",
 ]

@@ -323,3 +323,8 @@ def test_an_address_beyond_this_machine_needs_a_token(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_an_address_of_this_machine_needs_none(host: str) -> None:
     assert parse(f"gateway: {{host: '{host}'}}", file=None, env={}).gateway.host == host
+
+
+def test_the_endpoint_is_not_where_the_health_check_answers_without_a_token() -> None:
+    with pytest.raises(ConfigError, match="health check"):
+        parse("gateway: {path: /health, token: t}", file=None, env={})

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from plugway_builtin_plugins.deny_list.paths import spellings
 from plugway_builtin_plugins.deny_list.rules import CompiledRule
 from plugway_builtin_plugins.deny_list.settings import ContentRule, Settings
 from plugway_builtin_plugins.fields import Field
@@ -25,6 +24,7 @@ from plugway_hookspecs import (
     ResourceTemplateList,
     ToolCall,
     ToolList,
+    spellings,
 )
 
 P = TypeVar("P", bound=Payload)

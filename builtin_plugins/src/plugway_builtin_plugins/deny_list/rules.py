@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from plugway_builtin_plugins.deny_list.paths import spellings
 from plugway_builtin_plugins.deny_list.settings import Rule
 from plugway_builtin_plugins.deny_list.words import SEPARATOR, compile_words, fold, plain
 from plugway_builtin_plugins.globs import compile_globs
@@ -11,6 +10,7 @@ from plugway_builtin_plugins.parts import Part
 from plugway_builtin_plugins.patterns import compile_pattern
 from plugway_builtin_plugins.texts import number_text, read_texts
 from plugway_builtin_plugins.walk import Leaf, first_leaf
+from plugway_hookspecs import spellings
 
 
 class CompiledRule:

@@ -163,6 +163,10 @@ class PluginEntry(Model):
         return [value] if isinstance(value, dict) else value
 
 
+HEALTH_PATH = "/health"
+"""Answers without a token."""
+
+
 class GatewayConfig(Model):
     """The gateway itself, as clients meet it."""
 
@@ -186,8 +190,6 @@ class GatewayConfig(Model):
     """How long one request of a client may take, plugins and server together."""
     max_payload_bytes: Size = Field(default=ByteSize(4 * 1024 * 1024), gt=0)
     """The largest message that is let through, in either direction."""
-    max_depth: Whole = Field(default=64, gt=0, le=128)
-    """How deep the JSON of a message may be nested."""
     deny_as: Literal["result", "error"] = "result"
     """How a denied tool call reaches the client: a result that the model reads, or an error."""
     background_queue: Whole = Field(default=1000, gt=0)
@@ -204,4 +206,6 @@ class GatewayConfig(Model):
     def _guarded(self) -> "GatewayConfig":
         if self.exposed:
             raise problem("exposed", EXPOSED)
+        if self.path == HEALTH_PATH:
+            raise problem("path", "`path` is where the health check answers: use another")
         return self

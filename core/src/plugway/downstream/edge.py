@@ -33,7 +33,17 @@ from plugway_hookspecs.frozen import EMPTY
 
 Context = ServerRequestContext[Any, Any]
 
-_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+_CREDENTIALS = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "mcp-session-id",
+        "proxy-authorization",
+        "x-api-key",
+        "x-auth-token",
+        "x-goog-api-key",
+    }
+)
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +132,8 @@ class Edge:
 
     async def _describe(self) -> dict[str, Any]:
         described: dict[str, Any] = {"capabilities": await self.federation.capabilities()}
-        if instructions := self.federation.instructions():
+        guarded = self.dispatcher.chains.chain("tool_post_list").guards(None)
+        if instructions := self.federation.instructions(guarded=guarded):
             described["instructions"] = instructions
         return described
 

@@ -16,30 +16,15 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from plugway.config import GatewayConfig
-from plugway.config.exposure import EXPOSED, is_loopback
+from plugway.config.exposure import is_loopback
+from plugway.config.models import HEALTH_PATH
 from plugway.downstream.edge import Edge
-from plugway.errors import ConfigError
-
-HEALTH_PATH = "/health"
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
-def check_exposure(settings: GatewayConfig) -> None:
-    """Raise `ConfigError` where the gateway would be open to the network without a token.
-
-    The configuration checks its own address; the command line may give another one.
-    """
-    if settings.exposed:
-        raise ConfigError(EXPOSED, path="gateway")
-
-
 def http_app(edge: Edge, settings: GatewayConfig) -> ASGIApp:
-    """Return the ASGI application: the MCP endpoint and a health check.
-
-    Raises `ConfigError` where it would be open to the network without a token.
-    """
-    check_exposure(settings)
+    """Return the ASGI application: the MCP endpoint and a health check."""
     app = edge.server.streamable_http_app(
         streamable_http_path=settings.path,
         max_request_body_size=settings.max_payload_bytes,
@@ -94,9 +79,12 @@ class BearerGate:
         self.expected = f"Bearer {token}".encode()
         self.open_paths = open_paths
 
+    def _is_open(self, scope: Scope) -> bool:
+        return scope["path"] in self.open_paths and scope["method"] in {"GET", "HEAD"}
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401."""
-        if scope["type"] == "http" and scope["path"] not in self.open_paths:
+        if scope["type"] == "http" and not self._is_open(scope):
             given = Headers(scope=scope).get("authorization", "").encode()
             if not hmac.compare_digest(given, self.expected):
                 error = {"error": "invalid_token" if given else "missing_token"}

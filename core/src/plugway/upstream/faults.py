@@ -29,9 +29,9 @@ SHUT_DOWN = Fault("is no longer connected: the gateway closed its connections")
 
 
 def public_url(url: str) -> str:
-    """Return an address without what may be secret in it: user, password, query."""
+    """Return an address without what may be secret in it: user, password, path, query."""
     parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))
 
 
 def of_http_error(error: httpx2.HTTPError, url: str) -> Fault:

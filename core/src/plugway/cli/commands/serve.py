@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import click
+from pydantic import ValidationError
 from rich.text import Text
 
 from plugway.cli.app import App
@@ -20,8 +21,8 @@ from plugway.cli.options import declare, file_path
 from plugway.cli.output import plural, print_rows
 from plugway.cli.running import InterruptedRunError, Interrupts
 from plugway.cli.standard_streams import endable_stdin, stdout_goes_to
-from plugway.config import Config
-from plugway.downstream.http import HttpServer, check_exposure, http_app
+from plugway.config import Config, GatewayConfig
+from plugway.downstream.http import HttpServer, http_app
 from plugway.downstream.stdio import serve_stdio
 from plugway.gateway import VERSION, Gateway, open_gateway
 
@@ -64,7 +65,11 @@ def command(
 
 def _with(config: Config, overrides: dict[str, Any]) -> Config:
     """Return the configuration with what the command line says about the gateway."""
-    gateway = config.gateway.model_copy(update=overrides)
+    said = config.gateway.model_dump(exclude_unset=True) | overrides
+    try:
+        gateway = GatewayConfig.model_validate(said)
+    except ValidationError as error:
+        raise config.invalid(error, GatewayConfig, "gateway") from None
     return config.model_copy(update={"gateway": gateway})
 
 
@@ -81,7 +86,6 @@ async def _over_stdio(app: App, config: Config, interrupts: Interrupts) -> None:
 
 async def _over_http(app: App, config: Config, interrupts: Interrupts) -> None:
     settings = config.gateway
-    check_exposure(settings)
     if app.out.is_terminal and not app.verbose:  # the greeting says it, too
         logging.getLogger("plugway.gateway").setLevel(logging.ERROR)
     with listen(settings.host, settings.port) as listening:
