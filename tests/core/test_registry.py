@@ -608,7 +608,7 @@ async def test_a_plugin_may_change_its_parts(kinds: Kinds) -> None:
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ([], "nothing would guard any more"),
+        ([], "nothing would guard tool_pre_invoke any more"),
         ([Part("x", Says([])), Part("x", Says([]))], "two of its parts are called 'x'"),
         ([Part("x", Denies)], "register an instance"),
     ],
@@ -854,3 +854,17 @@ async def test_threaded_plugins_share_the_configured_number_of_threads(kinds: Ki
         for _ in range(3):
             outcome = await found.chain("tool_post_invoke")(ToolResult(), operation())
             assert outcome.payload.meta == {"thread": "plugway-plugin_0"}
+
+
+async def test_a_plugin_without_a_hook_does_not_pass_for_a_guard(kinds: Kinds) -> None:
+    class Idle(Plugin):
+        """Only lives."""
+
+        @hookimpl
+        def plugin_shutdown(self) -> None:
+            return None
+
+    found = await reasons("plugins: [{name: a, kind: idle}]", kinds(idle=Idle))
+    assert "it has no hook: nothing would be guarded" in found
+    async with opened("plugins: [{name: a, kind: idle, mode: audit}]", kinds(idle=Idle)) as quiet:
+        assert [info.hooks for info in quiet.plugins()] == [()]

@@ -39,15 +39,18 @@ class Gateway:
 
 
 @asynccontextmanager
-async def open_gateway(config: Config, *, strict: bool = True) -> AsyncGenerator[Gateway]:
+async def open_gateway(
+    config: Config, *, strict: bool = True, one_client: bool = False
+) -> AsyncGenerator[Gateway]:
     """Start plugins and connect servers; everything is closed when the block ends.
 
     Raises `StartupError` where a plugin that guards, or a server that is required, is missing. With
-    `strict` off, problems are in `Gateway.registry.problems` instead.
+    `strict` off, problems are in `Gateway.registry.problems` instead. `one_client` says that there
+    is only one, as over stdio.
     """
     discovery = await anyio.to_thread.run_sync(discover)  # reads files
     async with (
-        open_upstreams(config.servers) as upstreams,
+        open_upstreams(config.servers, one_client=one_client) as upstreams,
         open_registry(config, discovery, upstreams, strict=strict) as registry,
     ):
         gateway = _assemble(config, discovery, upstreams, registry)

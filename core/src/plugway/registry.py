@@ -38,6 +38,8 @@ from plugway_hookspecs.verdicts import Deny
 HEALTH_SECONDS = 5.0
 """How long a plugin may take to say how it is."""
 
+_OBSERVERS = frozenset({Mode.AUDIT, Mode.BACKGROUND})
+
 log = logging.getLogger(__name__)
 
 
@@ -74,6 +76,8 @@ class Registry:
         Raises `PluginSetupError` or `ChainError` where it can't be compiled with the others.
         """
         self._compile([*self.instances, instance])
+        if instance.policy.mode not in _OBSERVERS and not self._hooks(instance):
+            raise PluginSetupError("it has no hook: nothing would be guarded", plugin=instance.name)
         self.instances.append(instance)
 
     def compile(self) -> None:
@@ -85,17 +89,22 @@ class Registry:
         steps = [step for instance in instances for step in instance.steps()]
         return compile_chains(steps, self._pool, self.background.offer)
 
+    def _hooks(self, instance: Instance) -> set[str]:
+        """Return the hooks in which a plugin, or one of its parts, is called."""
+        return {hook for hook, chain in self._compile([instance]).items() if chain}
+
     def close(self) -> None:
         """Let the threads end when their calls have."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def parts_changed(self, instance: Instance) -> None:
         """Take over a plugin's new parts; where they can't be compiled the old chains stay."""
-        old = instance.parts
+        old, guarded = instance.parts, self._hooks(instance)
         try:
             read_parts(instance)
-            if old and not instance.parts:
-                raise PluginSetupError("nothing would guard any more", plugin=instance.name)
+            if lost := sorted(guarded - self._hooks(instance)):
+                message = f"nothing would guard {', '.join(lost)} any more"
+                raise PluginSetupError(message, plugin=instance.name)
             self.compile()
         except PlugwayError as error:
             instance.parts = old
@@ -222,7 +231,7 @@ async def _add(
             await stop(instance)
         if not isinstance(error, PlugwayError):
             raise
-        fatal = entry.required and entry.effective_mode not in {Mode.AUDIT, Mode.BACKGROUND}
+        fatal = entry.required and entry.effective_mode not in _OBSERVERS
         registry.problems.append(Problem(entry.name, str(error), fatal))
         level = logging.ERROR if fatal else logging.WARNING
         log.log(level, "plugin %r is not running: %s", entry.name, error)

@@ -39,7 +39,7 @@ def opened(
     @asynccontextmanager
     async def over_stdio() -> AsyncGenerator[Upstream]:
         config = ServerConfig(**sdk_program, era=era)
-        async with open_upstreams({"both": config}) as upstreams:
+        async with open_upstreams({"both": config}, one_client=True) as upstreams:
             yield upstreams["both"]
 
     @asynccontextmanager

@@ -157,7 +157,10 @@ async def test_a_program_that_stops_reading_holds_nobody_longer_than_the_timeout
                     tasks.start_soon(one)
 
 
-async def test_log_messages_without_a_clear_owner_are_dropped(line_program: Program) -> None:
+@pytest.mark.parametrize(("one_client", "heard"), [(True, [1]), (False, [])])
+async def test_log_messages_without_a_clear_owner_are_dropped(
+    line_program: Program, one_client: bool, heard: list[int]
+) -> None:
     seen: list[Any] = []
 
     async def on_log(params: dict[str, Any]) -> None:
@@ -168,7 +171,7 @@ async def test_log_messages_without_a_clear_owner_are_dropped(line_program: Prog
 
     config = ServerConfig(**line_program("refuse"))
     with anyio.fail_after(10):
-        async with open_upstreams({"old": config}) as upstreams:
+        async with open_upstreams({"old": config}, one_client=one_client) as upstreams:
             upstream = upstreams["old"]
             await upstream.request("tools/call", say(log(1), OK), on_log=on_log)
             async with anyio.create_task_group() as tasks:
@@ -177,7 +180,7 @@ async def test_log_messages_without_a_clear_owner_are_dropped(line_program: Prog
                 await anyio.wait_all_tasks_blocked()
                 await upstream.request("tools/call", say(log(2), OK), on_log=on_log)
                 tasks.cancel_scope.cancel()
-    assert seen == [1]
+    assert seen == heard
 
 
 async def test_params_that_cannot_be_encoded_cost_nobody_else_anything(

@@ -97,7 +97,7 @@ def call(app: App, method: str, name: str, params: Arguments) -> Called:
 async def _call(
     config: Config, fetch: Fetch, name: str, params: Arguments, on_progress: Progress
 ) -> Called:
-    async with open_gateway(config) as gateway:
+    async with open_gateway(config, one_client=True) as gateway:
         target = await _find(gateway, fetch.kind, name)
         request = Request(
             fetch.name,

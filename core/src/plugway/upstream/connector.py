@@ -35,7 +35,15 @@ log = logging.getLogger(__name__)
 class SdkConnector:
     """Makes connections to one server; remembers which era it speaks."""
 
-    def __init__(self, server: str, config: ServerConfig, on_event: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        server: str,
+        config: ServerConfig,
+        on_event: Callable[[str], None],
+        *,
+        one_client: bool,
+    ) -> None:
+        self._one_client = one_client
         self._server = server
         self._config = config
         self._http = config.transport == "http"
@@ -86,7 +94,12 @@ class SdkConnector:
         return "legacy" if era == "auto" and failure.silent and not self._http else ""
 
     async def _serve(self, era: str, task_status: TaskStatus[Connection]) -> None:
-        connection = SdkConnection(self._server, http=self._http, on_event=self._on_event)
+        connection = SdkConnection(
+            self._server,
+            http=self._http,
+            one_client=self._one_client,
+            on_event=self._on_event,
+        )
         failure: ConnectFailedError | None = None
         peer: Peer | None = None
         try:

@@ -28,9 +28,10 @@ class Inbox:
     `on_other`, by their method.
     """
 
-    def __init__(self, calls: Calls, on_other: Callable[[str], None]) -> None:
+    def __init__(self, calls: Calls, on_other: Callable[[str], None], *, one_client: bool) -> None:
         self._calls = calls
         self._on_other = on_other
+        self._one_client = one_client
         self._undelivered = 0
         self.logs_are_asked_for = False
         """Whether servers send log messages only for calls with a level, as modern ones do."""
@@ -82,7 +83,9 @@ class Inbox:
             await call.deliver(call.on_progress, progress, as_number(params.get("total")), text)
 
     async def _log(self, params: dict[str, Any]) -> None:
-        # over stdio nothing says to which call a message belongs
-        call = CURRENT.get() or self._calls.only(logging=self.logs_are_asked_for)
+        # over stdio nothing says to which call a message belongs; it may be another client's, late
+        call = CURRENT.get()
+        if call is None and self._one_client:
+            call = self._calls.only(logging=self.logs_are_asked_for)
         if call is not None and call.on_log is not None:
             await call.deliver(call.on_log, params)

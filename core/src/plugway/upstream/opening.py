@@ -13,12 +13,19 @@ from plugway.upstream.upstream import Upstream
 @asynccontextmanager
 async def open_upstreams(
     servers: Mapping[str, ServerConfig],
+    *,
+    one_client: bool = False,
 ) -> AsyncGenerator[Mapping[str, Upstream]]:
     """Offer an upstream for each server; each connects when it is first used.
 
+    With `one_client`, log messages that belong to no call for certain go to the one under way; with
+    several clients they would tell one of them of another, and go to nobody.
+
     On exit all connections are closed and no child process is left.
     """
-    upstreams = {name: Upstream(name, config) for name, config in servers.items()}
+    upstreams = {
+        name: Upstream(name, config, one_client=one_client) for name, config in servers.items()
+    }
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         for upstream in upstreams.values():

@@ -32,7 +32,9 @@ class SdkConnection:
     `on_event` is called with the method of every list-changed notification.
     """
 
-    def __init__(self, server: str, *, http: bool, on_event: Callable[[str], None]) -> None:
+    def __init__(
+        self, server: str, *, http: bool, one_client: bool, on_event: Callable[[str], None]
+    ) -> None:
         self.server = server
         self.calls = Calls()
         self.over = anyio.Event()
@@ -40,7 +42,7 @@ class SdkConnection:
         self.peer = Peer("legacy", "")
         self._http = http
         self._changes = Changes(on_event)
-        self._inbox = Inbox(self.calls, self._changes.notified)
+        self._inbox = Inbox(self.calls, self._changes.notified, one_client=one_client)
         self._dispatcher: JSONRPCDispatcher[TransportContext] | None = None
         self._tasks: TaskGroup | None = None
 

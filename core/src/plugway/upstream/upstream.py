@@ -33,10 +33,12 @@ class Upstream:
     While the server is down, requests fail at once and `run` keeps trying in the background.
     """
 
-    def __init__(self, name: str, config: ServerConfig) -> None:
+    def __init__(self, name: str, config: ServerConfig, *, one_client: bool = False) -> None:
         self.name = name
         self.config = config
-        self._connector: Connector = SdkConnector(name, config, self._announce)
+        self._connector: Connector = SdkConnector(
+            name, config, self._announce, one_client=one_client
+        )
         self._slots = anyio.Semaphore(config.max_concurrency, fast_acquire=True)
         self._listeners: list[Callable[[str], None]] = []
         self._backoff = Backoff()

@@ -140,6 +140,11 @@ def build_parts(listing: Listing, config: ExternalConfig, link: Link, logger: Lo
         for name, descriptor in found.items()
         if name not in halves
     ]
+    for each in interceptors:
+        weaker = "audits" if each.mode is Mode.AUDIT else "fails open"
+        if each.mode is Mode.AUDIT or each.descriptor.fail_open:
+            asks = f"interceptor {each.descriptor.name!r} {weaker} by its own word"
+            logger.warning("%s; 'mode' and 'on_error' in the entry would win", asks)
     wanted = _narrow(interceptors, config, logger)
     return [part for phase in Phase for part in _phase_parts(interceptors, phase, wanted)]
 

@@ -78,7 +78,7 @@ async def _over_stdio(app: App, config: Config, interrupts: Interrupts) -> None:
         message = "speaking MCP on standard input and output, as clients expect it; Ctrl-D ends it"
         app.err.print(Text(message, "dim"))
     with stdout_goes_to(sys.stderr.fileno()) as client:
-        async with open_gateway(config) as gateway:
+        async with open_gateway(config, one_client=True) as gateway:
             with stdout_goes_to(client), redirect_stdout(app.stdout), endable_stdin() as end:
                 interrupts.stop = end
                 await serve_stdio(gateway.edge)
