@@ -77,6 +77,7 @@ def _assemble(
                 upstreams[name],
                 server.effective_prefix(name),
                 server.list_timeout,
+                settings.max_payload_bytes,
             )
             for name, server in config.servers.items()
             if server.expose

@@ -114,7 +114,7 @@ LISTINGS = {
 LIST_METHOD = {listing.kind: listing.name for listing in LISTINGS.values()}
 
 UNHOOKED = {
-    "completion/complete": "goes to the server that owns the prompt or template",
+    "completion/complete": "goes to the server of the prompt or template, if nothing guards it",
     "initialize": "answered by the gateway; servers' instructions only where nothing guards lists",
     "logging/setLevel": "a setting of the client's session with the gateway",
     "ping": "answered by the gateway",

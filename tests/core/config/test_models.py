@@ -328,3 +328,37 @@ def test_an_address_of_this_machine_needs_none(host: str) -> None:
 def test_the_endpoint_is_not_where_the_health_check_answers_without_a_token() -> None:
     with pytest.raises(ConfigError, match="health check"):
         parse("gateway: {path: /health, token: t}", file=None, env={})
+
+
+@pytest.mark.parametrize(
+    ("condition", "why"),
+    [
+        ("tools: [plain]", "names begin with 's__'"),
+        ("tools: ['S__*']", "names begin with 's__'"),
+        ("tools: ['other__*']", "names begin with 's__'"),
+        ("prompts: ['x*', y]", "names begin with 's__'"),
+        ("resources: ['memo://*']", "names begin with 's[+]'"),
+        ("tenant_ids: ['*']", "does not authenticate"),
+        ("user_patterns: ['a*', '!b']", "does not authenticate"),
+    ],
+)
+def test_a_guard_that_no_call_can_reach_is_refused(condition: str, why: str) -> None:
+    plugin = f"plugins: [{{name: g, kind: k, when: [{{{condition}}}]}}]"
+    server = "mcpServers: {s: {url: 'http://x/mcp'}}"
+    with pytest.raises(ConfigError, match=f"never be called: .*{why}"):
+        parse(f"{server}\n{plugin}", file=None, env={})
+    assert parse(plugin, file=None, env={}).plugins  # a plugin host is told more than a gateway
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["tools: ['s__*']", "tools: ['*']", "tools: ['*_delete']", "tools: ['!x']", "tools: ['s*x']"],
+)
+def test_a_guard_that_some_call_can_reach_is_taken(condition: str) -> None:
+    plugin = f"plugins: [{{name: g, kind: k, when: [{{{condition}}}]}}]"
+    server = "mcpServers: {s: {url: 'http://x/mcp'}}"
+    assert parse(f"{server}\n{plugin}", file=None, env={}).plugins
+    bare = "mcpServers: {s: {url: 'http://x/mcp', prefix: ''}}"
+    assert parse(
+        f"{bare}\nplugins: [{{name: g, kind: k, when: [{{tools: [plain]}}]}}]", file=None, env={}
+    )

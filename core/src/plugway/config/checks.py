@@ -1,5 +1,6 @@
 """What can be wrong between the parts of a configuration, each of which is right by itself."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -75,7 +76,36 @@ def _impossible(condition: Condition, servers: Servers) -> str | None:
     names_some = any(not pattern.startswith("!") for pattern in patterns)
     if servers and names_some and not any(map(compile_patterns(patterns), servers)):
         return "server_ids: no server in mcpServers has such a name"
+    return _unknown_people(condition) or _unknown_names(condition, servers) if servers else None
+
+
+def _unknown_people(condition: Condition) -> str | None:
+    """Say which field names people; a gateway knows none, unlike a plugin host."""
+    for field in ("tenant_ids", "user_patterns"):
+        if any(not pattern.startswith("!") for pattern in getattr(condition, field) or ()):
+            return f"{field}: the gateway does not authenticate single users yet"
     return None
+
+
+def _unknown_names(condition: Condition, servers: Servers) -> str | None:
+    """Say which field only has names that no server's prefix makes possible."""
+    prefixes = {server.effective_prefix(n) for n, server in servers.items() if server.expose}
+    if "" in prefixes:
+        return None
+    for field, separator in (("tools", "__"), ("prompts", "__"), ("resources", "+")):
+        patterns = [p for p in getattr(condition, field) or () if not p.startswith("!")]
+        heads = sorted(prefix + separator for prefix in prefixes)
+        if patterns and not any(_may_begin(p, head) for p in patterns for head in heads):
+            return f"{field}: names begin with {' or '.join(map(repr, heads))} here"
+    return None
+
+
+def _may_begin(pattern: str, head: str) -> bool:
+    """Whether a glob may match something that begins with `head`."""
+    literal = re.split(r"[*?[]", pattern, maxsplit=1)[0]
+    if literal == pattern:
+        return pattern.startswith(head)
+    return literal.startswith(head) or head.startswith(literal)
 
 
 def _at(error: PydanticCustomError, *place: str | int) -> InitErrorDetails:
