@@ -37,7 +37,9 @@ def free_port() -> int:
 def process(
     command: list[str], env: dict[str, str] | None = None
 ) -> Generator[subprocess.Popen[bytes]]:
-    child = subprocess.Popen(command, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    env = {**os.environ, **(env or {})}
+    child = subprocess.Popen(command, env=env, stdout=quiet, stderr=quiet)
     try:
         yield child
     finally:
