@@ -30,9 +30,11 @@ mcpServers:
 
 plugins:
   - {{name: pii, kind: pii_filter, priority: 10, config: {{mask: partial}}}}
-  - {{name: no_deletes, kind: deny_list, priority: 20, config: {{tools: ["*__delete_*"]}}}}
+  - {{name: no_deletes, kind: deny_list, priority: 20,
+     config: {{tools: ["*__delete_*"]}}}}
   - {{name: guard, kind: external, server: safety, priority: 30}}
-  - {{name: cache, kind: demo_cache, priority: 40, config: {{tools: [rates__convert]}}}}
+  - {{name: cache, kind: demo_cache, priority: 40,
+     config: {{tools: [rates__convert]}}}}
 """
 
 

@@ -14,11 +14,11 @@ from plugway_hookspecs import Operation
 COLOURS = {"pass": "dim", "skip": "dim", "modify": "yellow", "deny": "red", "respond": "cyan"}
 
 NEXT = """\
-plugway init                     write a plugway.yaml, importing the servers you already use
-plugway check                    start every server once and say what is wrong
-plugway call TOOL --explain      see which plugin did what, in microseconds
-plugway serve                    one endpoint for all of them; prints the snippet for your client
-plugway hooks                    what your own plugin can hook into: fifteen lines are enough"""
+plugway init                  write a plugway.yaml, with the servers you use
+plugway check                 start every server once, say what is wrong
+plugway call TOOL --explain   see which plugin did what, in microseconds
+plugway serve                 one endpoint; prints the snippet for your client
+plugway hooks                 what a plugin of yours can hook into"""
 
 
 def show_config(console: Console, text: str) -> None:
