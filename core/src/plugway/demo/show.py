@@ -17,7 +17,7 @@ NEXT = """\
 plugway init                  write a plugway.yaml, with the servers you use
 plugway check                 start every server once, say what is wrong
 plugway call TOOL --explain   see which plugin did what, in microseconds
-plugway serve                 one endpoint; prints the snippet for your client
+plugway serve                 one endpoint; prints your client's snippet
 plugway hooks                 what a plugin of yours can hook into"""
 
 
