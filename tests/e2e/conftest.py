@@ -21,6 +21,22 @@ from plugway.gateway import Gateway, open_gateway
 FEATURES = Path(__file__).parent / "servers" / "features.py"
 
 
+@pytest.fixture
+def processes_with() -> Callable[[str], int]:
+    """Count the processes that have a variable (as `NAME=value`) in their environment."""
+
+    def count(variable: str) -> int:
+        found = 0
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                found += variable.encode() in environment.read_bytes().split(b"\0")
+            except OSError:
+                continue
+        return found
+
+    return count
+
+
 class HttpFeatures:
     """The features server over HTTP, in a process that a test may kill and start again."""
 

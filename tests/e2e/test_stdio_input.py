@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -84,19 +84,8 @@ async def test_a_line_that_is_no_request_does_not_disturb_the_next_one(
             assert answer["result"]["structuredContent"] == {"result": 3}
 
 
-def processes_with(variable: str) -> int:
-    """Count the processes that have a variable (as `NAME=value`) in their environment."""
-    found = 0
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            found += variable.encode() in environment.read_bytes().split(b"\0")
-        except OSError:
-            continue
-    return found
-
-
 async def test_closing_standard_input_ends_the_gateway_and_its_servers(
-    tmp_path: Path, stdio_features: dict[str, Any]
+    tmp_path: Path, stdio_features: dict[str, Any], processes_with: Callable[[str], int]
 ) -> None:
     mark = f"PLUGWAY_TEST={tmp_path}"
     marked = {**stdio_features, "env": {"PLUGWAY_TEST": str(tmp_path)}}

@@ -1,5 +1,6 @@
 """The base of kinds that look at every channel in the same way."""
 
+from abc import ABC, abstractmethod
 from typing import TypeVar
 
 from plugway_hookspecs import (
@@ -24,16 +25,16 @@ from plugway_hookspecs import (
 P = TypeVar("P", bound=Payload)
 
 
-class PayloadPlugin(Plugin):
+class PayloadPlugin(Plugin, ABC):
     """Base of kinds that look at every channel in the same way."""
 
     def __init__(self, config: PluginConfig, *, name: str, hooks: frozenset[str]) -> None:
         super().__init__(config, name=name)
         self._hooks = hooks
 
+    @abstractmethod
     def inspect(self, payload: P, context: Context, hook: str) -> P | Deny | None:
         """Return what the hook returns for this payload; called for the chosen hooks only."""
-        raise NotImplementedError
 
     def _see(self, payload: P, context: Context, hook: str) -> P | Deny | None:
         return self.inspect(payload, context, hook) if hook in self._hooks else None
