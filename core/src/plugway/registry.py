@@ -199,6 +199,9 @@ async def open_registry(
         fatal = [f"{p.plugin}: {p.message}" for p in registry.problems if p.fatal]
         if strict and fatal:
             raise StartupError(fatal)
+        for problem in registry.problems:
+            level = logging.ERROR if problem.fatal else logging.WARNING
+            log.log(level, "plugin %r is not running: %s", problem.plugin, problem.message)
         async with registry.background.running():
             yield registry
     finally:
@@ -233,5 +236,3 @@ async def _add(
             raise
         fatal = entry.required and entry.effective_mode not in _OBSERVERS
         registry.problems.append(Problem(entry.name, str(error), fatal))
-        level = logging.ERROR if fatal else logging.WARNING
-        log.log(level, "plugin %r is not running: %s", entry.name, error)
