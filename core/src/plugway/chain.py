@@ -66,6 +66,8 @@ class Chain(Generic[P]):
     async def __call__(self, payload: P, operation: Operation) -> Outcome[P]:
         """Run the chain. Never raises for what a plugin does; cancellation passes through."""
         if not self.background:
+            if not self._rows:
+                return Outcome(payload)
             return await self._run(self._rows, payload, operation, operation.record)
         outcome = await self._run(self._rows, payload, operation, operation.record)
         self._offer(outcome.payload, operation)
