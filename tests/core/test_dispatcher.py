@@ -969,6 +969,29 @@ class GuardsResources:
     ],
 )
 @pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.TRANSFORM, Mode.VALIDATE])
+async def test_a_template_of_guarded_resources_is_not_completed_whatever_the_condition_names(
+    plugin: object, params: dict[str, Any], mode: Mode
+) -> None:
+    def never(_: Operation) -> bool:
+        return False
+
+    dispatcher, server = gateway((plugin, Policy(mode, when=never)))
+    result = await dispatcher.handle(request("completion/complete", params))
+    guarded = params is not PROMPT
+    assert bool(server.requests) is not guarded
+    assert (result == {"completion": {"values": []}}) is guarded
+
+
+@pytest.mark.parametrize(
+    ("plugin", "params"),
+    [
+        (GuardsPrompts(), PROMPT),
+        (GuardsPromptResults(), PROMPT),
+        (GuardsResources(), TEMPLATE),
+        (GuardsResources(), RESOURCE),
+    ],
+)
+@pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.TRANSFORM, Mode.VALIDATE])
 async def test_what_plugins_guard_is_not_completed_past_them(
     plugin: object, params: dict[str, Any], mode: Mode
 ) -> None:

@@ -151,6 +151,9 @@ async def test_without_the_token_nothing_is_served(serve_http: Any, stdio_featur
         assert wrong.status_code == 401
         let_in = await client.send(b"{}", Authorization="Bearer let-me-in")
         assert let_in.status_code == 400
+        health = url.replace("/mcp", "/health")
+        assert (await http.get(health)).status_code == 200
+        assert (await http.post(health)).status_code == 401
 
 
 async def test_a_tools_own_error_arrives_as_its_result(raw: Raw) -> None:

@@ -577,3 +577,14 @@ async def test_a_server_of_unknown_versions_is_reported(raw_http: Serve) -> None
             async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
                 with pytest.raises(ServerUnavailableError, match=reason):
                     await ups["a"].connect()
+
+
+async def test_what_may_be_secret_in_an_address_is_in_no_error() -> None:
+    secret = "http://user:hunter2@127.0.0.1:9/api/SECRET-TOKEN/mcp?key=SECRET"
+    with anyio.fail_after(10):
+        async with open_upstreams({"a": ServerConfig(url=secret)}) as upstreams:
+            with pytest.raises(ServerUnavailableError) as caught:
+                await upstreams["a"].connect()
+    assert "http://127.0.0.1:9" in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
