@@ -959,15 +959,15 @@ class GuardsResources:
         return None
 
 
-@pytest.mark.parametrize(
-    ("plugin", "params"),
-    [
-        (GuardsPrompts(), PROMPT),
-        (GuardsPromptResults(), PROMPT),
-        (GuardsResources(), TEMPLATE),
-        (GuardsResources(), RESOURCE),
-    ],
-)
+GUARDED = [
+    (GuardsPrompts(), PROMPT),
+    (GuardsPromptResults(), PROMPT),
+    (GuardsResources(), TEMPLATE),
+    (GuardsResources(), RESOURCE),
+]
+
+
+@pytest.mark.parametrize(("plugin", "params"), GUARDED)
 @pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.TRANSFORM, Mode.VALIDATE])
 async def test_a_template_of_guarded_resources_is_not_completed_whatever_the_condition_names(
     plugin: object, params: dict[str, Any], mode: Mode
@@ -982,15 +982,7 @@ async def test_a_template_of_guarded_resources_is_not_completed_whatever_the_con
     assert (result == {"completion": {"values": []}}) is guarded
 
 
-@pytest.mark.parametrize(
-    ("plugin", "params"),
-    [
-        (GuardsPrompts(), PROMPT),
-        (GuardsPromptResults(), PROMPT),
-        (GuardsResources(), TEMPLATE),
-        (GuardsResources(), RESOURCE),
-    ],
-)
+@pytest.mark.parametrize(("plugin", "params"), GUARDED)
 @pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.TRANSFORM, Mode.VALIDATE])
 async def test_what_plugins_guard_is_not_completed_past_them(
     plugin: object, params: dict[str, Any], mode: Mode

@@ -25,7 +25,7 @@ from plugway.jsonrpc import (
 )
 from plugway.methods import FETCHES, LISTINGS, Listing
 from plugway.routing import Chains, UpstreamCalls
-from plugway.shaping import answer_denied, shape, trace_context, with_unavailable
+from plugway.shaping import answer_denied, shape, trace_context, unavailable_meta
 from plugway.upstream.errors import ServerTimeoutError
 from plugway_hookspecs import (
     Deny,
@@ -125,7 +125,7 @@ class Dispatcher:
         federated = await self.catalog.list(listing.kind)
         result: dict[str, Any] = {listing.kind.value: list(federated.items)}
         if federated.unavailable:
-            result["_meta"] = with_unavailable(None, federated.unavailable)
+            result["_meta"] = unavailable_meta(federated.unavailable)
         chain = self.chains.chain(listing.post)
         if not chain:
             return result

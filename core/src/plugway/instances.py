@@ -159,8 +159,8 @@ def _setup_error(what: str, error: BaseException, plugin: str) -> PluginSetupErr
 def _policy(entry: PluginEntry, declared: frozenset[str]) -> Policy:
     granted = declared if entry.capabilities is None else frozenset(entry.capabilities)
     return Policy(
-        mode=entry.mode or Mode.ENFORCE,
-        on_error=entry.on_error or OnError.FAIL,
+        mode=entry.effective_mode,
+        on_error=entry.effective_on_error,
         priority=entry.priority,
         timeout=entry.timeout,
         threaded=entry.threaded,

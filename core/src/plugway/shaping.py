@@ -122,7 +122,7 @@ def denied_result(deny: Deny, request_id: str) -> dict[str, Any]:
     }
 
 
-def with_unavailable(meta: Any, unavailable: Sequence[Unavailable]) -> dict[str, Any]:
-    """Report in a list's `_meta` which servers are missing from it; no guard sees what they say."""
+def unavailable_meta(unavailable: Sequence[Unavailable]) -> dict[str, Any]:
+    """Return the `_meta` of a list that names the servers missing from it, and quotes none."""
     missing = [{"server": each.server, "reason": each.kind} for each in unavailable]
-    return {**(meta or {}), META_UNAVAILABLE: missing}
+    return {META_UNAVAILABLE: missing}
