@@ -12,10 +12,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from plugway.chain import PLUGIN_ERROR
 from plugway.cli.commands.hooks import list_hooks
 from plugway.compiler import compile_chains
 from plugway.discovery import discover
+from plugway.failing import PLUGIN_ERROR
 from plugway.hookcheck import implementations, validate_hooks
 from plugway.instances import ModuleInstance, PluginHost, call_lifecycle
 from plugway.methods import HOOKS

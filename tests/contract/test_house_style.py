@@ -26,6 +26,7 @@ CATCH_ALL = {
     "plugway/instances.py": "makes, starts and closes plugins",
     "plugway/registry.py": "starts plugins and asks for their health",
     "plugway/upstream/connector.py": "whatever a transport raises is the server's failure",
+    "plugway/wrapping.py": "calls plugins",
     "plugway/upstream/opening.py": "its task group would wrap what its block raises",
     "plugway_external_bridge/client/breaker.py": "counts failures and raises them again",
 }
@@ -36,6 +37,7 @@ PLUGGY = {
     "plugway/compiler.py",
     "plugway/hookcheck.py",
     "plugway/instances.py",
+    "plugway/wrapperspecs.py",
     "plugway_hookspecs/markers.py",
 }
 CALLS_HOOKS = {"plugway/cli/extensions.py", "plugway/compiler.py"}

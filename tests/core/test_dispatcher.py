@@ -14,8 +14,10 @@ from plugway.exchange import Request
 from plugway.jsonrpc import RpcError
 from plugway.methods import LIST_METHOD
 from plugway.record import lines
+from plugway.rounds import KEEP_SECONDS, MAX_KEPT, Rounds
 from plugway.steps import Policy
 from plugway_hookspecs import (
+    CallNext,
     Client,
     Context,
     Deny,
@@ -1192,3 +1194,262 @@ async def test_a_denial_is_logged_with_its_code_and_without_the_reason(
 async def test_headers_stay_with_those_who_may_read_them() -> None:
     operation = Operation("1", "tools/call", headers={"cookie": "x"})
     assert Context(operation, Scope("p")).headers == {}
+
+
+# wrappers
+
+
+def around(body: Callable[[ToolCall, CallNext[ToolCall, ToolResult]], Awaitable[Any]]) -> object:
+    """Make a plugin that does so round every tool call."""
+
+    class Around:
+        @hookimpl(wrapper=True)
+        async def tool_pre_invoke(
+            self, payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]
+        ) -> Any:
+            return await body(payload, call_next)
+
+    return Around()
+
+
+async def passes(payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]) -> Any:
+    return await call_next(payload)
+
+
+async def test_a_wrapper_is_round_the_call_and_the_post_chain_comes_after_it() -> None:
+    seen: list[Any] = []
+
+    async def body(payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]) -> Any:
+        answer = await call_next(payload.replace(arguments={"x": 2}))
+        assert isinstance(answer, ToolResult)
+        seen.append(answer.content)
+        return answer.replace(meta={"by": "wrapper"})
+
+    looks = Everything()
+    dispatcher, server = gateway(around(body), looks)
+    assert await dispatcher.handle(call({"x": 1})) == {**OK, "_meta": {"by": "wrapper"}}
+    assert server.requests == [("tools/call", {"name": "a", "arguments": {"x": 2}})]
+    assert seen == [OK["content"]]
+    assert [type(each) for each in looks.seen] == [ToolCall, ToolResult]
+    assert looks.seen[1].meta == {"by": "wrapper"}
+
+
+async def test_a_result_that_a_wrapper_leaves_alone_arrives_as_it_came() -> None:
+    dispatcher, server = gateway(around(passes))
+    server.answers["tools/call"] = {"content": [], "x-vendor": None, "isError": False}
+    assert await dispatcher.handle(call()) == server.answers["tools/call"]
+
+
+async def test_a_wrapper_may_answer_for_the_server_and_the_post_chain_sees_it() -> None:
+    async def cached(_: ToolCall, __: Any) -> ToolResult:
+        return ToolResult(meta={"cached": True})
+
+    dispatcher, server = gateway(around(cached), after(Deny("seen")))
+    result = await dispatcher.handle(call())
+    assert (result["isError"], server.requests) == (True, [])
+
+
+async def test_a_wrapper_may_ask_the_server_again() -> None:
+    async def retry(payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]) -> Any:
+        answer = await call_next(payload)
+        while isinstance(answer, ToolResult) and answer.error is not None:
+            server.answers["tools/call"] = OK
+            answer = await call_next(payload)
+        return answer
+
+    dispatcher, server = gateway(around(retry))
+    server.answers["tools/call"] = ServerError("busy", server="s", code=1)
+    assert await dispatcher.handle(call()) == OK
+    assert len(server.requests) == 2
+
+
+async def test_a_servers_error_goes_through_a_wrapper_as_a_payload() -> None:
+    dispatcher, server = gateway(around(passes))
+    server.answers["tools/call"] = ServerError("busy", server="s", code=1, data=[2])
+    error = await refusal(dispatcher, call())
+    assert (error.code, error.message, error.data) == (1, "busy", [2])
+
+
+async def test_a_server_that_is_away_is_away_for_a_wrapper_too() -> None:
+    dispatcher, server = gateway(around(passes))
+    server.answers["tools/call"] = ServerUnavailableError("secret", server="s")
+    error = await refusal(dispatcher, call())
+    assert error.message.startswith("Server 's' is unavailable")
+
+
+async def test_what_is_renamed_inside_a_wrapper_passes_the_chain_again_under_its_new_name() -> None:
+    names: list[str] = []
+
+    async def notes(payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]) -> Any:
+        names.append(payload.name)
+        return await call_next(payload)
+
+    only_b = Policy(when=lambda operation: operation.name == "s__b")
+    dispatcher, server = gateway(
+        around(notes), before(renames("s__a", "s__b")), (after(Deny("b")), only_b)
+    )
+    result = await dispatcher.handle(call())
+    assert names == ["s__a", "s__b"]
+    assert server.requests == [("tools/call", {"name": "b"})]
+    assert result["content"][0]["text"] == "Denied: b"
+
+
+async def test_who_guards_the_name_that_a_wrapper_gives_is_asked() -> None:
+    async def renaming(payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]) -> Any:
+        return await call_next(payload.replace(name="s__b"))
+
+    only_b = Policy(priority=1, when=lambda operation: operation.name == "s__b")
+    dispatcher, server = gateway(around(renaming), (before(Deny("not b")), only_b))
+    result = await dispatcher.handle(call())
+    assert (result["content"][0]["text"], server.requests) == ("Denied: not b", [])
+
+
+async def test_an_attempt_under_another_name_does_not_change_what_the_next_is_about() -> None:
+    async def tries_both(payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]) -> Any:
+        if payload.name == "s__b":
+            return await call_next(payload)
+        await call_next(payload.replace(name="s__b"))
+        return await call_next(payload)
+
+    seen: list[str] = []
+
+    class Sees:
+        @hookimpl
+        async def tool_post_invoke(self, context: Context) -> None:
+            seen.append(context.name)
+
+    dispatcher, server = gateway(around(tries_both), Sees())
+    await dispatcher.handle(call())
+    assert [params["name"] for _, params in server.requests] == ["b", "a"]
+    assert seen == ["s__a"]
+
+
+async def test_a_wrapper_silences_words_that_it_cannot_see() -> None:
+    dispatcher, server = gateway(around(passes))
+    said: list[Any] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        said.append(message)
+
+    async def tell(**options: Any) -> dict[str, Any]:
+        await options["on_progress"](1, None, "words")
+        return OK
+
+    server.tells["tools/call"] = tell
+    await dispatcher.handle(call(on_progress=on_progress))
+    assert said == [None]
+
+
+# what plugins make
+
+
+@pytest.mark.parametrize(
+    ("plugin", "message"),
+    [
+        (
+            before(lambda p: p.replace(arguments={"x": LONG})),
+            "The request for tools/call, as plugins made it, is ",
+        ),
+        (
+            before(Respond(ToolResult(meta={"x": LONG}))),
+            "The result of tools/call, as plugins made it, is ",
+        ),
+        (
+            after(lambda p: p.replace(meta={"x": LONG})),
+            "The result of tools/call, as plugins made it, is ",
+        ),
+    ],
+)
+async def test_what_plugins_make_too_large_goes_nowhere(plugin: object, message: str) -> None:
+    dispatcher, _ = gateway(plugin)
+    error = await refusal(dispatcher, call())
+    assert error.code == 413
+    assert error.message.startswith(message)
+
+
+async def test_a_list_that_is_too_large_is_refused_before_any_plugin_sees_it() -> None:
+    looks = Everything()
+    servers = [Server("s"), Server("t")]
+    for server in servers:
+        server.lists["tools"] = [{"name": "a", "description": LONG[:6000]}]
+    dispatcher, _ = gateway(looks, servers=servers)
+    error = await refusal(dispatcher, request("tools/list"))
+    assert error.code == 413
+    assert error.message.startswith("The result of tools/list is ")
+    assert looks.seen == []
+
+
+# rounds
+
+
+class Counts:
+    """Counts the rounds of a request in its own notes and in the shared ones."""
+
+    @hookimpl
+    async def tool_pre_invoke(self, context: Context) -> None:
+        context.state["rounds"] = context.state.get("rounds", 0) + 1
+        context.shared["rounds"] = context.shared.get("rounds", 0) + 1
+
+    @hookimpl
+    async def tool_post_invoke(self, payload: ToolResult, context: Context) -> ToolResult:
+        rounds = [context.state["rounds"], context.shared["rounds"]]
+        return payload.replace(meta={"rounds": rounds})
+
+
+WAITING: dict[str, Any] = {
+    "resultType": "input_required",
+    "inputRequests": {},
+    "requestState": "s-1",
+}
+
+
+def again(state: str = "s-1", name: str = "s__a", **more: Any) -> Request:
+    params: dict[str, Any] = {"name": name, "requestState": state, "inputResponses": {}}
+    return request("tools/call", params, modern=True, **more)
+
+
+async def test_what_plugins_noted_in_one_round_is_there_in_the_next() -> None:
+    dispatcher, server = gateway(Counts())
+    server.answers["tools/call"] = WAITING
+    rounds = [(await dispatcher.handle(each))["_meta"]["rounds"] for each in (call(), again())]
+    server.answers["tools/call"] = OK
+    rounds += [(await dispatcher.handle(each))["_meta"]["rounds"] for each in (again(), again())]
+    assert rounds == [[1, 1], [2, 2], [3, 3], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        again("s-2"),
+        again(name="s__b"),
+        again(principal=Principal("eve")),
+        again(principal=Principal(tenant="other")),
+    ],
+)
+async def test_what_plugins_noted_is_nobody_elses(other: Request) -> None:
+    dispatcher, server = gateway(Counts())
+    server.answers["tools/call"] = WAITING
+    await dispatcher.handle(call())
+    assert (await dispatcher.handle(other))["_meta"]["rounds"] == [1, 1]
+    assert (await dispatcher.handle(again()))["_meta"]["rounds"] == [2, 2]
+
+
+async def test_a_request_that_is_finished_leaves_no_notes() -> None:
+    dispatcher, _ = gateway(Counts())
+    await dispatcher.handle(call())
+    assert len(dispatcher.rounds) == 0
+
+
+def test_notes_are_kept_in_a_bounded_number_and_for_a_bounded_time() -> None:
+    now = [0.0]
+    rounds = Rounds(clock=lambda: now[0])
+    for number in range(MAX_KEPT + 1):
+        operation = Operation("1", "tools/call", "s__a", states={"p": {"n": number}})
+        rounds.keep(operation, {"resultType": "input_required", "requestState": str(number)})
+    assert len(rounds) == MAX_KEPT
+    found = [Operation("2", "tools/call", "s__a") for _ in range(3)]
+    rounds.resume(found[0], {"requestState": "0"})
+    rounds.resume(found[1], {"requestState": "1"})
+    now[0] = KEEP_SECONDS
+    rounds.resume(found[2], {"requestState": "2"})
+    assert [operation.states for operation in found] == [{}, {"p": {"n": 1}}, {}]

@@ -79,7 +79,12 @@ def forge(run_plugins: Manager, serve_foreign: Manager) -> Manager:
         tools: dict[str, Any] = {"get_plugin_config": one, "invoke_hook": invoke}
         if lists:
             tools["get_plugin_configs"] = configs
-        external = {"name": name, "kind": "external", "config": {"server": "peer", **config}}
+        external = {
+            "name": name,
+            "kind": "external",
+            "capabilities": ["write_headers"],
+            "config": {"server": "peer", **config},
+        }
         async with (
             serve_foreign(tools=tools) as peer,
             run_plugins({}, external, servers={"peer": peer}, strict=strict) as gateway,

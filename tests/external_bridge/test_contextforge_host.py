@@ -34,6 +34,8 @@ class Guard(Plugin):
     class Config(PluginConfig):
         token: str = ""
 
+    capabilities = frozenset({"write_headers"})
+
     @hookimpl
     def tool_pre_invoke(self, payload: ToolCall, context: Context) -> Any:
         if payload.name == "crash":

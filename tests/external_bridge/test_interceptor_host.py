@@ -43,6 +43,8 @@ class Guard(Plugin):
     class Config(PluginConfig):
         token: str = ""
 
+    capabilities = frozenset({"write_headers"})
+
     @hookimpl
     async def tool_pre_invoke(self, payload: ToolCall, context: Context) -> Any:
         if payload.name == "hang":

@@ -6,6 +6,7 @@ from plugway_hookspecs import (
     Client,
     Context,
     Finding,
+    NotJsonError,
     Operation,
     PluginError,
     Principal,
@@ -14,7 +15,7 @@ from plugway_hookspecs import (
     ServerUnavailableError,
     ToolCall,
 )
-from plugway_hookspecs.context import READ_HEADERS
+from plugway_hookspecs.context import READ_CLAIMS, READ_HEADERS
 
 SCOPE = Scope("p", "tool_pre_invoke")
 
@@ -45,7 +46,7 @@ def test_headers_are_for_plugins_that_declare_that_they_read_them() -> None:
     operation = Operation("1", "tools/call", headers={"user-agent": "x"})
     assert Context(operation, SCOPE).headers == {}
     assert Context(operation, Scope("p", capabilities=frozenset({"other"}))).headers == {}
-    reader = Scope("p", capabilities=frozenset({READ_HEADERS}))
+    reader = Scope("p", capabilities=frozenset({READ_HEADERS, READ_CLAIMS}))
     assert Context(operation, reader).headers == {"user-agent": "x"}
 
 
@@ -58,7 +59,8 @@ def test_what_plugins_share_to_read_none_of_them_can_change() -> None:
         principal=Principal(claims={"roles": ["a"]}),
         client=Client(capabilities={"roots": {}}),
     )
-    context = Context(operation, Scope("p", capabilities=frozenset({READ_HEADERS})))
+    reader = Scope("p", capabilities=frozenset({READ_HEADERS, READ_CLAIMS}))
+    context = Context(operation, reader)
     shared: list[Any] = [
         context.headers,
         context.trace,
@@ -79,10 +81,72 @@ def test_state_is_each_plugins_own_and_outlives_the_hook() -> None:
     assert Context(operation, Scope("b", "tool_post_invoke")).state == {}
 
 
-def test_shared_notes_are_shared() -> None:
+def test_shared_notes_are_shared_when_a_turn_has_ended_well() -> None:
     operation = Operation("1", "tools/call")
-    Context(operation, Scope("a")).shared["seen"] = 1
-    assert Context(operation, Scope("b")).shared == {"seen": 1}
+    writer, other = Context(operation, Scope("a")), Context(operation, Scope("b"))
+    writer.shared["seen"] = 1
+    assert (dict(writer.shared), dict(other.shared)) == ({"seen": 1}, {})
+    writer.settle()
+    assert other.shared == {"seen": 1}
+    del other.shared["seen"]
+    assert (len(other.shared), "seen" in other.shared, dict(writer.shared)) == (
+        0,
+        False,
+        {"seen": 1},
+    )
+    other.settle()
+    assert operation.shared == {}
+    with pytest.raises(KeyError):
+        del writer.shared["seen"]
+
+
+def test_what_is_written_to_the_shared_notes_after_a_turn_is_seen_by_nobody() -> None:
+    operation = Operation("1", "tools/call")
+    context = Context(operation, Scope("a"))
+    shared = context.shared
+    context.settle()
+    shared["late"] = 1
+    assert operation.shared == {}
+    assert dict(Context(operation, Scope("b")).shared) == {}
+
+
+def test_shared_notes_cannot_be_changed_in_place() -> None:
+    operation = Operation("1", "tools/call")
+    mine = {"a": [1]}
+    context = Context(operation, Scope("a"))
+    context.shared["notes"] = mine
+    mine["a"].append(2)
+    context.settle()
+    notes = Context(operation, Scope("b")).shared["notes"]
+    assert notes == {"a": [1]}
+    with pytest.raises(TypeError):
+        notes["a"].append(3)
+
+
+def test_shared_notes_are_json() -> None:
+    with pytest.raises(NotJsonError):
+        Context(Operation("1", "tools/call"), Scope("a")).shared["x"] = object()
+
+
+def test_a_finding_is_json_and_does_not_change_later() -> None:
+    operation = Operation("1", "tools/call")
+    value = {"a": [1]}
+    context = Context(operation, SCOPE)
+    context.annotate("k", value)
+    value["a"].append(2)
+    assert [found.value for found in context.findings] == [{"a": [1]}]
+    with pytest.raises(NotJsonError):
+        context.annotate("k", object())
+
+
+def test_claims_are_for_those_who_may_read_them() -> None:
+    principal = Principal("ann", "acme", ("staff",), {"email": "ann@acme.example"})
+    operation = Operation("1", "tools/call", principal=principal)
+    seen = Context(operation, Scope("p")).principal
+    assert (seen.user, seen.tenant, seen.groups, seen.claims) == ("ann", "acme", ("staff",), {})
+    assert (
+        Context(operation, Scope("p", capabilities=frozenset({READ_CLAIMS}))).principal is principal
+    )
 
 
 def test_a_finding_says_who_found_it_and_where() -> None:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from time import monotonic
 from typing import Any
 
 import anyio
@@ -11,7 +10,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from plugway.foreign import describe, is_failure
 from plugway.steps import Step
-from plugway_hookspecs import Context, Operation, Payload
+from plugway_hookspecs import Operation, Payload
 
 log = logging.getLogger(__name__)
 
@@ -70,15 +69,18 @@ class Background:
     ) -> None:
         with scope:
             async for step, payload, operation in receive:
-                if not step.policy.health.sits_out:
-                    await _call(step, payload, operation)
+                await _call(step, payload, operation)
         if left := receive.statistics().current_buffer_used:
             self._drop(left, "the gateway is stopping")
 
 
 async def _call(step: Step, payload: Payload, operation: Operation) -> None:
+    health = step.policy.health
+    trial = health.admit() if step.disables else False
+    if trial is None:
+        return
     try:
-        answer: Any = step.call(payload, Context(operation, step.scope))
+        answer: Any = step.call(payload, *step.view_of(operation))
         if step.awaits:
             await answer
     except BaseException as error:  # foreign code
@@ -87,4 +89,7 @@ async def _call(step: Step, payload: Payload, operation: Operation) -> None:
         where = step.scope.plugin, step.scope.hook, describe(error)
         log.error("background plugin %r failed in %s: %s", *where)  # noqa: TRY400
         if step.disables:
-            step.policy.health.until = monotonic() + step.policy.retry_after
+            health.fail(step.policy.retry_after, trial=trial)
+    else:
+        if trial:
+            health.end_trial(recovered=True)

@@ -42,6 +42,8 @@ class Federated:
 
     items: tuple[Mapping[str, Any], ...]
     unavailable: tuple[Unavailable, ...] = ()
+    size: int = 0
+    """Bytes that it takes on the wire, about: what its parts took, under their own names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +105,19 @@ class Catalog:
         owners: dict[str, Member] = {}
         items: list[Mapping[str, Any]] = []
         missing: list[Unavailable] = []
+        size = 0
         for member, result in zip(self.members, results, strict=True):
             if isinstance(result, Unavailable):
                 missing.append(result)
                 continue
+            size += member.size(kind)
             for name, entry in result.items():
                 if reason := self._taken(kind, name, member, owners):
                     log.error("%s", reason)
                     missing.append(Unavailable(member.name, reason, "name taken"))
                 else:
                     items.append(entry.definition)
-        return Federated(tuple(items), tuple(missing))
+        return Federated(tuple(items), tuple(missing), size)
 
     def _taken(self, kind: Kind, name: str, member: Member, owners: dict[str, Member]) -> str:
         """Say why requests for a name that `member` lists would go to another server."""

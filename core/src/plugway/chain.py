@@ -6,21 +6,21 @@ compiled and replaced as a whole when plugins change.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import anyio
 
-from plugway.foreign import describe, is_failure, stack
-from plugway.record import SKIPPED, Turn
+from plugway.failing import Failures
+from plugway.foreign import alone, is_failure
+from plugway.record import CANCELLED, SKIPPED, Turn
 from plugway.steps import Row, Step
-from plugway_hookspecs import Context, Deny, Mode, Operation, Outcome, Payload, PluginError, Respond
+from plugway_hookspecs import Context, Deny, Mode, Operation, Outcome, Payload
 
 P = TypeVar("P", bound=Payload)
 Offer = Callable[[Step, Payload, Operation], None]
-
-PLUGIN_ERROR = "plugin_error"
-"""The code of the deny that a failing plugin becomes."""
+Inner = Callable[[Any], Awaitable[Outcome[Any]]]
+"""What a pre chain stands before: takes the final payload, comes to a result or a deny."""
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,19 @@ log = logging.getLogger(__name__)
 class Chain(Generic[P]):
     """One hook's steps. Await it with a payload; it returns what the plugins made of it."""
 
-    __slots__ = ("_rows", "background", "hook", "offer", "payload_type", "result_type", "steps")
+    __slots__ = (
+        "_rows",
+        "background",
+        "failures",
+        "hook",
+        "offer",
+        "payload_type",
+        "result_type",
+        "steps",
+    )
+
+    wraps = False
+    """Whether a plugin wraps the rest of the chain: see `plugway.wrapping`."""
 
     def __init__(
         self,
@@ -48,11 +60,16 @@ class Chain(Generic[P]):
         self.result_type = result_type
         self.offer = offer
         self.steps = _group_validators([s for s in steps if s.policy.mode is not Mode.BACKGROUND])
-        self._rows = tuple(step.row for step in self.steps)
         self.background = tuple(s for s in steps if s.policy.mode is Mode.BACKGROUND)
+        self._rows = tuple(step.row for step in self.steps)
+        self.failures = Failures(hook, result_type)
 
     def __bool__(self) -> bool:
         return bool(self.steps or self.background)
+
+    def without_wrappers(self) -> "Chain[P]":
+        """Return the chain as it is where there is no call to wrap."""
+        return self
 
     def guards(self, operation: Operation | None) -> bool:
         """Whether a plugin that may deny or modify is asked about an operation; None for any."""
@@ -63,7 +80,12 @@ class Chain(Generic[P]):
             for step in steps
         )
 
-    async def __call__(self, payload: P, operation: Operation) -> Outcome[P]:
+    async def __call__(
+        self,
+        payload: P,
+        operation: Operation,
+        inner: Inner | None = None,  # noqa: ARG002 - for chains that wrap
+    ) -> Outcome[P]:
         """Run the chain. Never raises for what a plugin does; cancellation passes through."""
         if not self.background:
             if not self._rows:
@@ -73,60 +95,75 @@ class Chain(Generic[P]):
         self._offer(outcome.payload, operation)
         return outcome
 
-    async def _run(  # noqa: C901, PLR0912 - one loop without a call per step: the hot path
+    async def _run(  # noqa: C901, PLR0912, PLR0915 - one loop, no call per step: the hot path
         self,
         rows: tuple[Row, ...],
         payload: P,
         operation: Operation,
         record: list[Turn] | None,
+        ended_well: list[Context] | None = None,
     ) -> Outcome[P]:
+        """Call the steps one after the other; contexts go to `ended_well` instead of settling."""
         payload_type = self.payload_type
-        started = found = 0
+        now = 0 if record is None else _clock()
+        trial: bool | None = False
+        context: Context | None = None
         answer: Any
-        for special, call, awaits, scope, step in rows:
+        for special, call, awaits, view, step in rows:
             if special:
                 if step.members:
                     outcome = await self._run_group(step.members, payload, operation, record)
                     if outcome is not None:
                         return outcome
+                    now = 0 if record is None else _clock()
                     continue
                 if step.when is not None and not step.when(operation):
                     if record is not None:
-                        record.append((step, 0, 0, payload, SKIPPED, 0, 0))
+                        record.append((step, now, now, payload, SKIPPED, None))
                     continue
-            if record is not None:
-                started, found = _clock(), len(operation.findings)
+                trial = step.policy.health.admit() if step.disables else False
             try:
-                if special and step.policy.health.sits_out:
-                    self._refuse(step, "is disabled after an error")
-                answer = call(payload, Context(operation, scope))
+                if special and trial is None:
+                    self.failures.refuse_resting(step)
+                if view is None:
+                    context = None
+                    answer = call(payload)
+                else:
+                    context = Context(operation, view)
+                    answer = call(payload, context)
                 if awaits:
                     answer = await answer
-                if answer is None:
-                    if record is not None:
-                        found_now = len(operation.findings)
-                        record.append((step, started, _clock(), payload, None, found, found_now))
-                    continue
-                if answer.__class__ is not payload_type:
-                    self._check(answer, step)
-            except BaseException as error:  # foreign code
-                if not is_failure(error):
-                    raise
-                answer = self._failed(step, error)
+                if answer is not None and answer.__class__ is not payload_type:
+                    answer = self.failures.check(answer, step)
+            except BaseException as error:  # noqa: BLE001 - foreign code
+                failed = is_failure(error)
                 if record is not None:
-                    found_now = len(operation.findings)
-                    record.append((step, started, _clock(), payload, error, found, found_now))
+                    began, now = now, _clock()
+                    answer = error if failed else CANCELLED
+                    record.append((step, began, now, payload, answer, context))
+                if not failed:
+                    if special and trial:
+                        step.policy.health.end_trial(recovered=False)
+                    raise alone(error) from None
+                answer = self.failures.judge(step, error, trial=special and trial is True)
                 if answer is not None:
-                    return Outcome(payload, answer, scope.plugin)
+                    return Outcome(payload, answer, step.scope.plugin)
                 continue
+            if special and trial:
+                step.policy.health.end_trial(recovered=True)
+                log.info("plugin %r works again", step.scope.plugin)
+            if operation.staged and context is not None:
+                context.settle() if ended_well is None else ended_well.append(context)
             if record is not None:
-                found_now = len(operation.findings)
-                record.append((step, started, _clock(), payload, answer, found, found_now))
+                began, now = now, _clock()
+                record.append((step, began, now, payload, answer, context))
+            if answer is None:
+                continue
             if answer.__class__ is payload_type:
                 if step.may_modify:
                     payload = answer
             elif step.may_deny if answer.__class__ is Deny else step.may_modify:
-                return Outcome(payload, answer, scope.plugin)
+                return Outcome(payload, answer, step.scope.plugin)
         return Outcome(payload)
 
     async def _run_group(
@@ -137,76 +174,80 @@ class Chain(Generic[P]):
         record: list[Turn] | None,
     ) -> Outcome[P] | None:
         """Ask neighbouring validators at once; the first deny in priority order wins."""
-        outcomes: list[Outcome[P] | None] = [None] * len(members)
-        turns: list[list[Turn]] = [[] for _ in members]
-        scopes = [anyio.CancelScope() for _ in members]
+        asked = [_Asked(step, record) for step in members]
 
         async def ask(index: int) -> None:
-            own = None if record is None else turns[index]
-            if scopes[index].cancel_called:
-                return
-            with scopes[index]:
-                outcome = await self._run((members[index].row,), payload, operation, own)
-                outcomes[index] = outcome
-                if outcome.verdict is not None:
-                    for later in scopes[index + 1 :]:
-                        later.cancel()
+            own = asked[index]
+            with own.scope:
+                if own.scope.cancel_called:
+                    return
+                own.outcome = await self._run(
+                    (own.step.row,), payload, operation, own.turns, own.contexts
+                )
+                if own.outcome.verdict is not None:
+                    for later in asked[index + 1 :]:
+                        later.scope.cancel()
 
-        async with anyio.create_task_group() as tasks:
-            for index in range(len(members)):
-                tasks.start_soon(ask, index)
-        denied: Outcome[P] | None = None
-        for step, outcome, own in zip(members, outcomes, turns, strict=True):
-            asked = self._lost(step, payload, own) if outcome is None and not denied else outcome
-            if asked is not None and asked.verdict is not None:
-                denied = denied or asked
+        try:
+            waiting = [index for index, own in enumerate(asked) if own.step.awaits]
+            for index in set(range(len(asked))).difference(waiting):
+                await ask(index)  # a plain def has nothing to wait for
+            if len(waiting) == 1:
+                await ask(waiting[0])
+            elif waiting:
+                async with anyio.create_task_group() as tasks:
+                    for index in waiting:
+                        tasks.start_soon(ask, index)
+        except BaseException as error:  # noqa: BLE001 - raised again, without its groups
             if record is not None:
-                record.extend(own)
+                for own in asked:
+                    record += own.turns or ()
+            raise alone(error) from None
+        return self._conclude(asked, payload, record)
+
+    def _conclude(
+        self, asked: "Sequence[_Asked]", payload: P, record: list[Turn] | None
+    ) -> Outcome[P] | None:
+        """Take what the members said in the order of their priority, whoever was first."""
+        denied: Outcome[P] | None = None
+        for own in asked:
+            if own.outcome is None and denied is None:
+                own.outcome = self._lost(own.step, payload, own.turns)
+            if record is not None and own.turns is not None:
+                record += own.turns or [(own.step, 0, 0, payload, CANCELLED, None)]
+            if denied is None:
+                for context in own.contexts:
+                    context.settle()
+                if own.outcome is not None and own.outcome.verdict is not None:
+                    denied = own.outcome
         return denied
 
-    def _lost(self, step: Step, payload: P, turns: list[Turn]) -> Outcome[P]:
+    def _lost(self, step: Step, payload: P, turns: list[Turn] | None) -> Outcome[P]:
         """Judge a validator that was cancelled, though none before it denied."""
-        error = PluginError("was cancelled", plugin=step.scope.plugin, hook=self.hook)
-        turns.append((step, 0, 0, payload, error, 0, 0))
-        return Outcome(payload, self._failed(step, error), step.scope.plugin)
-
-    def _check(self, answer: Any, step: Step) -> None:
-        """Refuse what the hook does not allow; runs only for what is no payload."""
-        if answer.__class__ is Deny:
-            return
-        what = type(answer).__name__
-        if answer.__class__ is Respond:
-            if self.result_type is not None and answer.result.__class__ is self.result_type:
-                return
-            wanted = self.result_type.__name__ if self.result_type else "nothing in a post hook"
-            what = f"Respond({type(answer.result).__name__}); Respond takes {wanted}"
-        elif hasattr(answer, "send") and hasattr(answer, "close"):
-            answer.close()
-            what = "a coroutine from a plain def; declare it async def"
-        self._refuse(step, f"returned {what}")
-
-    def _refuse(self, step: Step, message: str) -> None:
-        raise PluginError(message, plugin=step.scope.plugin, hook=self.hook)
-
-    def _failed(self, step: Step, error: BaseException) -> Deny | None:
-        """Decide what a failure means; returns the deny that it becomes, if it does."""
-        name = step.scope.plugin
-        health = step.policy.health
-        if not health.sits_out:
-            log.error("plugin %r failed in %s: %s", name, self.hook, describe(error))
-            if log.isEnabledFor(logging.DEBUG):
-                log.debug("plugin %r failed in %s\n%s", name, self.hook, stack(error))
-            if step.disables:
-                health.until = time.monotonic() + step.policy.retry_after
-        if step.fails_closed:
-            return Deny(f"plugin {name!r} failed, and it guards this", code=PLUGIN_ERROR)
-        return None
+        error = self.failures.lost(step)
+        if turns is not None:
+            turns[:] = [(step, 0, 0, payload, error, None)]
+        answer = self.failures.judge(step, error, trial=False)
+        return Outcome(payload, answer, step.scope.plugin)
 
     def _offer(self, payload: P, operation: Operation) -> None:
         if self.offer is not None:
             for step in self.background:
                 if step.when is None or step.when(operation):
                     self.offer(step, payload, operation)
+
+
+class _Asked:
+    """One of several validators that are asked at once, and what it said."""
+
+    __slots__ = ("contexts", "outcome", "scope", "step", "turns")
+
+    def __init__(self, step: Step, record: list[Turn] | None) -> None:
+        self.step = step
+        self.scope = anyio.CancelScope()
+        self.outcome: Outcome[Any] | None = None
+        self.turns: list[Turn] | None = None if record is None else []
+        self.contexts: list[Context] = []
 
 
 _clock = time.perf_counter_ns
@@ -217,7 +258,7 @@ def _group_validators(steps: Sequence[Step]) -> tuple[Step, ...]:
     grouped: list[Step] = []
     run: list[Step] = []
     for step in steps:
-        if step.policy.mode is Mode.VALIDATE:
+        if step.policy.mode is Mode.VALIDATE and not step.wraps:
             run.append(step)
         else:
             grouped += [*_group(run), step]

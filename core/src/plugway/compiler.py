@@ -18,7 +18,9 @@ from plugway.chain import Chain, Offer
 from plugway.errors import ChainError, PluginSetupError
 from plugway.methods import HOOKS
 from plugway.steps import Call, Policy, Step
-from plugway_hookspecs import PROJECT, Mode, Scope, Specs
+from plugway.wrapperspecs import WRAPPER, Manager, wrapper_specs
+from plugway.wrapping import WrappingChain
+from plugway_hookspecs import Mode, Scope, Specs
 
 
 def compile_chains(
@@ -31,8 +33,9 @@ def compile_chains(
     `pool` has the threads of threaded plugins, `offer` takes what background plugins get. Raises
     `PluginSetupError` or `ChainError`, naming the plugin, for what can't be called.
     """
-    manager = pluggy.PluginManager(PROJECT)
+    manager = Manager()
     manager.add_hookspecs(Specs)
+    manager.add_hookspecs(wrapper_specs(HOOKS))
     # pluggy calls first what was registered last; ties shall keep the order of the configuration
     for name, plugin, _ in reversed(plugins):
         try:
@@ -45,56 +48,70 @@ def compile_chains(
     policies = {name: policy for name, _, policy in plugins}
     chains: dict[str, Chain[Any]] = {}
     for hook, (payload, result) in HOOKS.items():
-        caller: pluggy.HookCaller = getattr(manager.hook, hook)
-        steps = _compile_steps(hook, caller.get_hookimpls(), policies, pool)
-        chains[hook] = Chain(hook, steps, payload, result, offer)
+        steps = _compile_steps(hook, manager, policies, pool)
+        kind = WrappingChain if any(step.wraps for step in steps) else Chain
+        chains[hook] = kind(hook, steps, payload, result, offer)
     return chains
 
 
 def _compile_steps(
     hook: str,
-    impls: Sequence[pluggy.HookImpl],
+    manager: pluggy.PluginManager,
     policies: Mapping[str, Policy],
     pool: Executor | None = None,
 ) -> tuple[Step, ...]:
-    """Bind and order the implementations of one hook; `impls` as pluggy lists them.
+    """Bind and order the implementations of one hook.
 
-    Lower priority first; ties keep pluggy's own order. Raises `ChainError`, naming plugin and hook,
-    for what could only fail at the first call.
+    Lower priority first; ties keep pluggy's own order, in which wrappers come before the others.
+    Raises `ChainError`, naming plugin and hook, for what could only fail at the first call.
     """
-    ordered = list(impls)
-    ordered.reverse()  # pluggy lists first what it would call last
-    ordered.sort(key=lambda impl: policies[impl.plugin_name].priority)
+    callers: list[pluggy.HookCaller] = [
+        getattr(manager.hook, hook),
+        getattr(manager.hook, hook + WRAPPER),
+    ]
+    impls = [(impl, caller is callers[1]) for caller in callers for impl in caller.get_hookimpls()]
+    impls.reverse()  # pluggy lists first what it would call last
+    impls.sort(key=lambda pair: policies[pair[0].plugin_name].priority)
     return tuple(
-        _compile(hook, impl, policies[impl.plugin_name], pool)
-        for impl in ordered
+        _compile(hook, impl, policies[impl.plugin_name], pool, wraps=wraps)
+        for impl, wraps in impls
         if policies[impl.plugin_name].mode is not Mode.DISABLED
     )
 
 
-def _compile(hook: str, impl: pluggy.HookImpl, policy: Policy, pool: Executor | None) -> Step:
-    if impl.hookwrapper or impl.wrapper:
-        raise ChainError("wrappers are for synchronous hooks", plugin=impl.plugin_name, hook=hook)
+def _compile(
+    hook: str, impl: pluggy.HookImpl, policy: Policy, pool: Executor | None, *, wraps: bool
+) -> Step:
+    def refuse(message: str) -> ChainError:
+        return ChainError(message, plugin=impl.plugin_name, hook=hook)
+
+    if impl.wrapper or impl.hookwrapper:
+        raise refuse("a wrapper is `async def`, and awaits `call_next` instead of yielding")
     if isinstance(impl.plugin, type):
-        raise ChainError("register an instance, not a class", plugin=impl.plugin_name, hook=hook)
+        raise refuse("register an instance, not a class")
     awaits = inspect.iscoroutinefunction(impl.function)
-    call = _bind(hook, impl)
+    if wraps and policy.mode is Mode.BACKGROUND:
+        raise refuse("a wrapper is called before the chain has ended: no mode background for it")
+    call, blind = _bind(hook, impl, wraps=wraps)
     if policy.threaded:
         if awaits:
-            message = "'threaded: true' is for a plain def that blocks; this one is async"
-            raise ChainError(message, plugin=impl.plugin_name, hook=hook)
+            raise refuse("'threaded: true' is for a plain def that blocks; this one is async")
         call, awaits = partial(_in_thread, call, pool), True
     if policy.timeout is not None:
         if not awaits:
             message = "a timeout can't stop a plain def: make it async, or say 'threaded: true'"
-            raise ChainError(message, plugin=impl.plugin_name, hook=hook)
+            raise refuse(message)
         call = partial(_within, policy.timeout, call)
     scope = Scope(impl.plugin_name, hook, policy.capabilities)
-    return Step(call, scope, policy, awaits=awaits)
+    return Step(call, scope, policy, awaits=awaits, blind=blind, wraps=wraps)
 
 
-def _bind(hook: str, impl: pluggy.HookImpl) -> Call:
-    """Adapt what the implementation asks for to `(payload, context)`."""
+def _bind(hook: str, impl: pluggy.HookImpl, *, wraps: bool) -> tuple[Call, bool]:
+    """Adapt what the implementation asks for to what the chain gives.
+
+    Returns what takes payload and context (a wrapper's takes the rest of the chain as well), or
+    the payload alone, and whether it is that.
+    """
     function = impl.function
     parameters = inspect.signature(function).parameters.values()
     for parameter in parameters:
@@ -102,35 +119,39 @@ def _bind(hook: str, impl: pluggy.HookImpl) -> Call:
             message = f"the argument {str(parameter)!r} must be positional"
             raise ChainError(message, plugin=impl.plugin_name, hook=hook)
     asked = tuple(parameter.name for parameter in parameters)
-    adapters: dict[tuple[str, ...], Call] = {
-        ("payload", "context"): function,
-        ("context", "payload"): lambda payload, context: function(context, payload),
-        ("payload",): lambda payload, context: function(payload),  # noqa: ARG005
-        ("context",): lambda payload, context: function(context),  # noqa: ARG005
-        (): lambda payload, context: function(),  # noqa: ARG005
-    }
-    if asked not in adapters:
-        message = f"takes {', '.join(asked)}; the hook gives payload and context"
+    given = ("payload", "context", "call_next") if wraps else ("payload", "context")
+    if not set(asked) <= set(given):
+        message = f"takes {', '.join(asked)}; the hook gives {' and '.join(given)}"
         raise ChainError(message, plugin=impl.plugin_name, hook=hook)
-    return adapters[asked]
+    if asked == given:
+        return function, False
+    if asked == ("payload",) and not wraps:
+        return function, True
+    places = tuple(map(given.index, asked))
+    return partial(_pick, function, places), False
 
 
-async def _in_thread(call: Call, pool: Executor | None, payload: Any, context: Any) -> Any:
+def _pick(function: Call, places: Sequence[int], *given: Any) -> Any:
+    """Call with some of what is given, in the order in which it was asked for."""
+    return function(*[given[place] for place in places])
+
+
+async def _in_thread(call: Call, pool: Executor | None, *given: Any) -> Any:
     """Run a call in the pool; a call that is given up keeps its thread until it returns."""
     run = copy_context().run
     return await asyncio.get_running_loop().run_in_executor(
-        pool, lambda: run(_without_stop_iteration, call, payload, context)
+        pool, lambda: run(_without_stop_iteration, call, *given)
     )
 
 
-def _without_stop_iteration(call: Call, payload: Any, context: Any) -> Any:
+def _without_stop_iteration(call: Call, *given: Any) -> Any:
     """Call; a StopIteration can't be passed on through a future (PEP 479 says what instead)."""
     try:
-        return call(payload, context)
+        return call(*given)
     except StopIteration as error:
         raise RuntimeError from error
 
 
-async def _within(seconds: float, call: Call, payload: Any, context: Any) -> Any:
+async def _within(seconds: float, call: Call, *given: Any) -> Any:
     with anyio.fail_after(seconds):
-        return await call(payload, context)
+        return await call(*given)

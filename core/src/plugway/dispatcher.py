@@ -23,7 +23,9 @@ from plugway.jsonrpc import (
     UPSTREAM_UNAVAILABLE,
     RpcError,
 )
+from plugway.limits import refuse_size
 from plugway.methods import FETCHES, LISTINGS, Listing
+from plugway.rounds import Rounds
 from plugway.routing import Chains, UpstreamCalls
 from plugway.shaping import answer_denied, shape, trace_context, unavailable_meta
 from plugway.upstream.errors import ServerTimeoutError
@@ -63,6 +65,7 @@ class Dispatcher:
         self.request_timeout = request_timeout
         self.max_payload_bytes = max_payload_bytes
         self.deny_as_error = deny_as_error
+        self.rounds = Rounds()
         self._listeners: tuple[Listener, ...] = ()
 
     def listen(self, listener: Listener) -> None:
@@ -129,6 +132,7 @@ class Dispatcher:
         chain = self.chains.chain(listing.post)
         if not chain:
             return result
+        refuse_size(federated.size, self.max_payload_bytes, f"The result of {listing.name}")
         payload = listing.result.from_wire(result)
         outcome: Outcome[Any] = await chain(payload, operation)
         if isinstance(outcome.verdict, Deny):

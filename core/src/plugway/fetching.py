@@ -4,14 +4,19 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from plugway.asking import ask_server, without_words
 from plugway.catalog import Target
 from plugway.chain import Chain
-from plugway.exchange import Progress, Request
+from plugway.exchange import Request
 from plugway.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RpcError
-from plugway.jsonvalues import is_array, is_object
-from plugway.limits import bad_result, read_error, read_request, read_result, rpc_error
+from plugway.limits import (
+    check_size,
+    read_error,
+    read_request,
+    read_result,
+    rpc_error,
+)
 from plugway.methods import Fetch
-from plugway.naming import outward_result
 from plugway.routing import Parts, find
 from plugway.shaping import answer_denied, without_hop_meta
 from plugway_hookspecs import Deny, Operation, Outcome, Payload, Respond, ServerError
@@ -31,130 +36,140 @@ async def fetch_one(
     if not isinstance(name, str):
         raise RpcError(INVALID_PARAMS, f"Invalid params: {fetch.kind.identifier} must be a string")
     target = await find(parts, fetch.kind, name, operation)
-    pre, post = parts.chains.chain(fetch.pre), parts.chains.chain(fetch.post)
-    if not pre and not post:
-        return await _ask(parts, fetch, request, params, target)
-    payload = read_request(fetch, params, parts.max_payload_bytes)
-    outcome, target = await _before(parts, fetch, pre, payload, operation, target)
-    if isinstance(outcome.verdict, Deny):
-        return answer_denied(outcome, operation, as_error=parts.deny_as_error)
-    operation.request = outcome.payload
-    answer: Payload | dict[str, Any]
-    if isinstance(outcome.verdict, Respond):
-        answer = outcome.verdict.result
-    else:
-        if outcome.payload is not payload:
-            params = outcome.payload.to_wire()
-        if (request.on_progress or request.on_log) and post.guards(operation):
-            request = _without_words(request)
-        answer = await _ask_or_error(parts, fetch, request, params, target, seen=bool(post))
-    result = await _after(parts, fetch, post, answer, operation)
-    if result.get("cacheScope") == "public" and (pre.guards(operation) or post.guards(operation)):
-        return {**result, "cacheScope": "private"}  # out of a shared cache it would pass no guard
-    return result
+    if parts.chains.chain(fetch.pre) or parts.chains.chain(fetch.post):
+        return await _Guarded(parts, fetch, request, operation).answer(params, target)
+    return await ask_server(parts, fetch, request, params, target)
 
 
-async def _before(
-    parts: Parts,
-    fetch: Fetch,
-    pre: Chain[Any],
-    payload: Payload,
-    operation: Operation,
-    target: Target,
-) -> tuple[Outcome[Any], Target]:
-    """Run the pre chain; what a plugin renames passes it again under the new name.
+class _Guarded:
+    """One request that plugins see: pre chain, server, post chain."""
 
-    Names decide who is asked, so those who guard the new one have to be.
-    """
-    for _ in range(1 + MAX_RENAMES):
-        outcome: Outcome[Any] = await pre(payload, operation)
-        name = str(getattr(outcome.payload, fetch.kind.identifier))
-        if name == operation.name or isinstance(outcome.verdict, Deny):
-            return outcome, target
-        payload = outcome.payload
-        target = await find(parts, fetch.kind, name, operation)
-    log.error("request %s: plugins rename it for ever, now to %r", operation.id, operation.name)
-    message = f"Plugins renamed the request more than {MAX_RENAMES} times"
-    raise RpcError(INTERNAL_ERROR, f"{message}; the gateway's log has it under {operation.id}")
+    def __init__(self, parts: Parts, fetch: Fetch, request: Request, operation: Operation) -> None:
+        self.parts = parts
+        self.fetch = fetch
+        self.request = request
+        self.operation = operation
+        self.pre: Chain[Any] = parts.chains.chain(fetch.pre)
+        self.post: Chain[Any] = parts.chains.chain(fetch.post)
+        self.limit = parts.max_payload_bytes
+        self.renames = 0
+        self.about = self._named()
+        """What the request turned out to be about."""
+        self.raw: dict[str, Any] = {}
+        """The server's result as it came."""
+        self.read: Payload | None = None
+        """The same as plugins see it, once one has to."""
 
+    async def answer(self, params: dict[str, Any], target: Target) -> dict[str, Any]:
+        operation, rounds = self.operation, self.parts.rounds
+        rounds.resume(operation, params)
+        payload = read_request(self.fetch, params, self.limit)
+        outcome = await self._pass(payload, params, target)
+        self._name(self.about)
+        if isinstance(outcome.verdict, Deny):
+            return self._denied(outcome)
+        operation.request = outcome.payload
+        result = await self._after(outcome.verdict)
+        rounds.keep(operation, result)
+        guarded = self.pre.guards(operation) or self.post.guards(operation)
+        if guarded and result.get("cacheScope") == "public":
+            return {**result, "cacheScope": "private"}  # in a shared cache it would pass no guard
+        return result
 
-async def _ask(
-    parts: Parts, fetch: Fetch, request: Request, params: Mapping[str, Any], target: Target
-) -> dict[str, Any]:
-    """Send the request to its server; return the result in the names that clients use."""
-    server = target.member.name
-    definition = target.definition or {}
-    result = await parts.upstreams[server].request(
-        fetch.name,
-        {**params, fetch.kind.identifier: target.inward},
-        on_progress=request.on_progress,
-        on_log=request.on_log,
-        log_level=request.log_level,
-        tool_schema=definition.get("inputSchema"),
-    )
-    result = outward_result(target.member.prefix, result)
-    items = result.get(fetch.contents, [])
-    if not is_array(items) or not all(is_object(item) for item in items):
-        raise bad_result(server, fetch.name, f"{fetch.contents} that is no list of objects")
-    return result
+    async def _pass(self, payload: Payload, params: dict[str, Any], target: Target) -> Outcome[Any]:
+        """Run the pre chain and ask the server; without a verdict its result is in `raw`."""
+        here = self.about = self._named()
 
+        async def ask(final: Payload) -> Outcome[Any]:
+            if self._renames(final):
+                outcome = await self._pass_again(final)
+                self._name(here)
+                return outcome
+            self.about = here
+            sent = params if final is payload else self._within_limit(final, "request for")
+            return await self._ask(final, sent, target)
 
-async def _ask_or_error(
-    parts: Parts,
-    fetch: Fetch,
-    request: Request,
-    params: Mapping[str, Any],
-    target: Target,
-    *,
-    seen: bool,
-) -> dict[str, Any] | Payload:
-    """Send the request; where errors are `seen` by plugins, return them as a payload."""
-    try:
-        return await _ask(parts, fetch, request, params, target)
-    except ServerError as error:
-        if not seen:
-            raise
-        return read_error(fetch, error, target.member.name, parts.max_payload_bytes)
+        if self.pre.wraps:
+            outcome: Outcome[Any] = await self.pre(payload, self.operation, ask)
+        else:
+            outcome = await self.pre(payload, self.operation)
+            if outcome.verdict is None:
+                return await ask(outcome.payload)
+        answered = isinstance(outcome.verdict, Respond) and self.about is here
+        if answered and self._renames(outcome.payload):
+            return await self._pass_again(outcome.payload)  # who guards the new name has a say
+        return outcome
 
+    def _renames(self, payload: Payload) -> bool:
+        return bool(getattr(payload, self.fetch.kind.identifier) != self.operation.name)
 
-async def _after(
-    parts: Parts,
-    fetch: Fetch,
-    post: Chain[Any],
-    answer: Payload | dict[str, Any],
-    operation: Operation,
-) -> dict[str, Any]:
-    """Run the post chain; what nobody changes goes on as it came."""
-    if isinstance(answer, Payload):
-        payload = answer
-    elif post:
-        payload = read_result(fetch, answer, operation.server, parts.max_payload_bytes)
-    else:
-        return answer
-    outcome: Outcome[Any] = await post(payload, operation)
-    if isinstance(outcome.verdict, Deny):
-        return answer_denied(outcome, operation, as_error=parts.deny_as_error)
-    if outcome.payload.error is not None:
-        raise rpc_error(outcome.payload.error)
-    if outcome.payload is payload and not isinstance(answer, Payload):
-        return answer
-    wire: dict[str, Any] = outcome.payload.to_wire()
-    return wire
+    async def _pass_again(self, payload: Payload) -> Outcome[Any]:
+        """Let what a plugin renamed pass the pre chain again, under the new name.
 
+        Names decide who is asked, so those who guard the new one have to be.
+        """
+        operation = self.operation
+        self.renames += 1
+        if self.renames > MAX_RENAMES:
+            log.error(
+                "request %s: plugins rename it for ever, %r too", operation.id, operation.name
+            )
+            message = f"Plugins renamed the request more than {MAX_RENAMES} times"
+            log_hint = f"the gateway's log has it under {operation.id}"
+            raise RpcError(INTERNAL_ERROR, f"{message}; {log_hint}")
+        name = str(getattr(payload, self.fetch.kind.identifier))
+        target = await find(self.parts, self.fetch.kind, name, operation)
+        return await self._pass(payload, payload.to_wire(), target)
 
-def _without_words(request: Request) -> Request:
-    """Let only the numbers of a server's progress through: no guard sees what it says meanwhile."""
-    report = request.on_progress
+    async def _ask(self, final: Payload, params: dict[str, Any], target: Target) -> Outcome[Any]:
+        """Send the request; what plugins see of the answer is in the outcome, the rest in `raw`."""
+        wrapped, request = self.pre.wraps, self.request
+        if (request.on_progress or request.on_log) and self._guards_result():
+            request = without_words(request)
+        try:
+            self.raw = await ask_server(self.parts, self.fetch, request, params, target)
+        except ServerError as error:
+            if not (wrapped or self.post):
+                raise
+            seen = read_error(self.fetch, error, target.member.name, self.limit)
+            return Outcome(final, Respond(seen))
+        return Outcome(final, Respond(self._read()) if wrapped else None)
 
-    async def numbers(progress: float, total: float | None, _: str | None) -> None:
-        if report is not None:
-            await report(progress, total, None)
+    def _guards_result(self) -> bool:
+        operation = self.operation
+        return self.post.guards(operation) or (self.pre.wraps and self.pre.guards(operation))
 
-    on_progress: Progress | None = numbers if report else None
-    return Request(
-        request.method,
-        request.params,
-        request.client,
-        request.modern,
-        on_progress=on_progress,
-    )
+    def _read(self) -> Payload:
+        self.read = read_result(self.fetch, self.raw, self.operation.server, self.limit)
+        return self.read
+
+    async def _after(self, answer: Respond | None) -> dict[str, Any]:
+        """Run the post chain; what nobody changes goes on as it came."""
+        if answer is None and not self.post:
+            return self.raw
+        payload = self._read() if answer is None else answer.result
+        if payload is not self.read:
+            self._within_limit(payload, "result of")
+        outcome: Outcome[Any] = await self.post(payload, self.operation)
+        if isinstance(outcome.verdict, Deny):
+            return self._denied(outcome)
+        if outcome.payload.error is not None:
+            raise rpc_error(outcome.payload.error)
+        if outcome.payload is self.read:
+            return self.raw
+        return self._within_limit(outcome.payload, "result of")
+
+    def _within_limit(self, payload: Payload, what: str) -> dict[str, Any]:
+        """Return what plugins made, as it goes on the wire, if it is not too large."""
+        wire = payload.to_wire()
+        check_size(wire, self.limit, f"The {what} {self.fetch.name}, as plugins made it,")
+        return wire
+
+    def _denied(self, outcome: Outcome[Any]) -> dict[str, Any]:
+        return answer_denied(outcome, self.operation, as_error=self.parts.deny_as_error)
+
+    def _named(self) -> tuple[str, str, Mapping[str, Any] | None]:
+        return self.operation.name, self.operation.server, self.operation.definition
+
+    def _name(self, about: tuple[str, str, Mapping[str, Any] | None]) -> None:
+        self.operation.name, self.operation.server, self.operation.definition = about

@@ -13,15 +13,24 @@ from plugway_hookspecs import PluginError
 def is_failure(error: BaseException) -> bool:
     """Whether an exception is a plugin's own failure, and not the end of the request or process.
 
-    `sys.exit` in a plugin is its failure. So is a cancellation that nobody asked for: awaiting a
-    task that was cancelled raises one, and taken for real it would end the request without a word.
+    `sys.exit` in a plugin is its failure, and so is any other exception that is no `Exception`. So
+    is a cancellation that nobody asked for: awaiting a task that was cancelled raises one, and
+    taken for real it would end the request without a word.
     """
     if isinstance(error, asyncio.CancelledError):
         return not _cancelled()
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return all(map(is_failure, group.exceptions))
-    return isinstance(error, Exception | SystemExit)
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit)
+
+
+def alone(error: BaseException) -> BaseException:
+    """Return what ended a task group; what its tasks raise comes wrapped in groups."""
+    while isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        error = next((e for e in group.exceptions if not is_failure(e)), group.exceptions[0])
+    return error
 
 
 def _cancelled() -> bool:

@@ -55,16 +55,26 @@ def _wrong(plugin: object, name: str, hook: str) -> Iterator[str]:
         close = difflib.get_close_matches(hook, HOOKS, n=1)
         yield f"there is no hook {hook!r}" + (f"; did you mean {close[0]!r}?" if close else "")
         return
+    known = HOOKS[hook]
     options = _READER.parse_hookimpl_opts(plugin, name)
     if options and (options.get("wrapper") or options.get("hookwrapper")):
-        yield f"{name} is a wrapper: hooks here are called one after the other, never nested"
-    known = HOOKS[hook]
+        known = (*known, "call_next")
+        yield from _wrong_wrapper(plugin, name, hook)
     for parameter in _parameters(plugin, name):
         if parameter.kind not in _NAMED:
             yield f"{name}: {str(parameter)!r} would never be passed: name arguments in order"
         elif parameter.name not in known:
             has = f"the hook has {', '.join(known)}" if known else "the hook has none"
             yield f"{name}: there is no argument {parameter.name!r}; {has}"
+
+
+def _wrong_wrapper(plugin: object, name: str, hook: str) -> Iterator[str]:
+    if "payload" not in HOOKS[hook]:
+        yield f"{name} is a wrapper: {hook} has nothing to wrap"
+    elif not inspect.iscoroutinefunction(inspect.unwrap(getattr(plugin, name))):
+        yield f"{name} is a wrapper: make it `async def`, and await `call_next` instead of yielding"
+    elif "call_next" not in {parameter.name for parameter in _parameters(plugin, name)}:
+        yield f"{name} is a wrapper: take `call_next`, or the rest would never run"
 
 
 def _parameters(plugin: object, name: str) -> list[Parameter]:

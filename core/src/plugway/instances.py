@@ -19,7 +19,7 @@ from plugway.errors import PluginSetupError
 from plugway.foreign import describe, is_failure
 from plugway.hookcheck import implementations
 from plugway.methods import HOOKS
-from plugway.steps import Health, Policy
+from plugway.steps import Policy
 from plugway_hookspecs import (
     PROJECT,
     Mode,
@@ -88,6 +88,7 @@ class Instance:
             when=policy.when,
             capabilities=policy.capabilities,
             retry_after=policy.retry_after,
+            skip_disabled=policy.skip_disabled,
             health=policy.health,
         )
 
@@ -167,7 +168,7 @@ def _policy(entry: PluginEntry, declared: frozenset[str]) -> Policy:
         when=compile_conditions(entry.when),
         capabilities=granted,
         retry_after=entry.retry_after,
-        health=Health(),
+        skip_disabled=entry.while_disabled == "skip",
     )
 
 

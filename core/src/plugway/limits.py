@@ -33,7 +33,11 @@ def wire_size(value: Any) -> int:
 
 def check_size(value: Any, limit: int, what: str) -> None:
     """Raise an `RpcError` that says how large `what` is and how large it may be, in bytes."""
-    size = wire_size(value)
+    refuse_size(wire_size(value), limit, what)
+
+
+def refuse_size(size: int, limit: int, what: str) -> None:
+    """Raise an `RpcError` if `what` takes more bytes than are allowed."""
     if size > limit:
         raise RpcError(TOO_LARGE, f"{what} is {size} bytes; at most {limit} are allowed")
 

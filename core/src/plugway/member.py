@@ -69,6 +69,8 @@ class Entry:
 @dataclass(slots=True)
 class _Listing:
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    size: int = 0
+    """Bytes that the list took on the wire."""
     loaded: float = float("-inf")
     fresh_until: float = float("-inf")
     changes: int = 0
@@ -108,6 +110,10 @@ class Member:
         """Return what was listed last, without asking the server."""
         return self._listings[kind].entries
 
+    def size(self, kind: Kind) -> int:
+        """Return how many bytes the list took on the wire."""
+        return self._listings[kind].size
+
     async def entries(self, kind: Kind) -> Mapping[str, Entry]:
         """Return what the server lists now; from memory while the server's own hints allow it.
 
@@ -142,10 +148,10 @@ class Member:
     async def _load(self, kind: Kind, listing: _Listing) -> None:
         changes = listing.changes
         items: list[Any] = []
-        ttl = 0.0
+        ttl, size = 0.0, 0
         if kind.capability in self.source.capabilities:
-            items, ttl = await self._pages(kind)
-        listing.entries = self._index(kind, items)
+            items, ttl, size = await self._pages(kind)
+        listing.entries, listing.size = self._index(kind, items), size
         listing.loaded = time.monotonic()
         if listing.changes == changes:  # else it may be older than the change
             listing.fresh_until = listing.loaded + max(ttl, self._lease(kind))
@@ -158,7 +164,7 @@ class Member:
         promised = is_object(declared) and declared.get("listChanged") is True
         return float("inf") if promised else 0.0
 
-    async def _pages(self, kind: Kind) -> tuple[list[Any], float]:
+    async def _pages(self, kind: Kind) -> tuple[list[Any], float, int]:
         items: list[Any] = []
         params: dict[str, Any] = {}
         ttl, size = MAX_TTL_SECONDS, 0
@@ -174,7 +180,7 @@ class Member:
             ttl = min(ttl, _seconds(page.get("ttlMs")))
             cursor = page.get("nextCursor")
             if cursor is None:
-                return items, ttl
+                return items, ttl, size
             params = {"cursor": cursor}
         raise self._useless(f"lists its {kind.value} on more than {MAX_PAGES} pages")
 

@@ -8,19 +8,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from plugway.failing import RestingError
 from plugway.foreign import describe
 from plugway.steps import Step
-from plugway_hookspecs import Deny, Finding, Operation, Respond
+from plugway_hookspecs import Context, Deny, Finding, Operation, Respond
 
 
-class Skipped:
-    """The answer of a plugin that was not asked, because its conditions did not match."""
+class Unasked:
+    """The answer of a plugin that was not asked, or that nobody waited for."""
+
+    def __init__(self, why: str) -> None:
+        """Say what is recorded for it."""
+        self.why = why
 
 
-SKIPPED = Skipped()
+SKIPPED = Unasked("skip")
+"""Its conditions did not match."""
+CANCELLED = Unasked("cancelled")
+"""It had not begun when another's deny settled the matter."""
 
-Turn = tuple[Step, int, int, Any, Any, int, int]
-"""Step, start and end in ns, payload before, answer or exception, findings before and after."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wrapped:
+    """What a wrapper did; its turn is round those of the plugins that come after it."""
+
+    answer: Any
+    """What it returned or raised, of what counts as its own."""
+    sent: Any
+    """The payload that it gave to the rest last; None if it never did."""
+    got: Any
+    """What the rest gave back; None if nothing."""
+    inside: int
+    """How long the rest took, in ns."""
+    applied: str
+    """What became of it."""
+
+
+Turn = tuple[Step, int, int, Any, Any, Context | None]
+"""Step, start and end in ns, payload before, answer or exception, and the context if it had one."""
 
 
 class StepRecord(NamedTuple):
@@ -30,13 +55,19 @@ class StepRecord(NamedTuple):
     hook: str
     mode: str
     requested: str
-    """`pass`, `modify`, `deny`, `respond` or `error`; `skip` where its conditions did not match."""
+    """`pass`, `modify`, `deny`, `respond` or `error`; `skip` where its conditions did not match,
+    `cancelled` where a deny beside it, a deadline or the client ended its turn."""
     applied: str
     """What became of it: the same words, or `pass` where the mode or `on_error` suppressed it."""
     duration_ns: int
+    """Its own time: a wrapper's without what it wraps."""
     detail: str = ""
     """The reason of a deny, or what went wrong; empty otherwise."""
     findings: tuple[Finding, ...] = ()
+    started_ns: int = 0
+    """When its turn began, on the clock of `time.perf_counter_ns`."""
+    code: str = ""
+    """The code of a deny; empty otherwise."""
 
     @property
     def modified(self) -> bool:
@@ -49,40 +80,66 @@ class _Judgement:
     requested: str
     applied: str
     detail: str = ""
+    code: str = ""
 
 
 def lines(operation: Operation) -> list[StepRecord]:
     """Return the record of an operation so far, in the order of the chains."""
     turns: Sequence[Turn] = operation.record or ()
-    return [_line(turn, operation) for turn in turns]
+    return [_line(turn) for turn in turns]
 
 
-def _line(turn: Turn, operation: Operation) -> StepRecord:
-    step, started, ended, payload, answer, before, after = turn
+def _line(turn: Turn) -> StepRecord:
+    step, started, ended, payload, answer, context = turn
+    inside = answer.inside if isinstance(answer, Wrapped) else 0
     judged = _judge(step, payload, answer)
-    name = step.scope.plugin
     return StepRecord(
-        name,
+        step.scope.plugin,
         step.scope.hook,
         step.policy.mode.value,
         judged.requested,
         judged.applied,
-        ended - started,
+        ended - started - inside,
         judged.detail,
-        tuple(f for f in operation.findings[before:after] if f.plugin == name),
+        () if context is None else context.findings,
+        started,
+        judged.code,
     )
 
 
 def _judge(step: Step, payload: Any, answer: Any) -> _Judgement:
-    if answer is SKIPPED:
-        return _Judgement("skip", "skip")
-    if isinstance(answer, BaseException):
-        return _Judgement("error", "deny" if step.fails_closed else "pass", describe(answer))
-    if isinstance(answer, Deny):
-        return _Judgement("deny", "deny" if step.may_deny else "pass", answer.reason)
-    if isinstance(answer, Respond):
-        return _Judgement("respond", "respond" if step.may_modify else "pass")
-    # `==` takes 1 and True for the same, the server does not
-    if answer is None or answer is payload or repr(answer) == repr(payload):
-        return _Judgement("pass", "pass")
-    return _Judgement("modify", "modify" if step.may_modify else "pass")
+    match answer:
+        case Wrapped():
+            return _judge_wrapper(step, payload, answer)
+        case Unasked(why=why):
+            return _Judgement(why, why)
+        case BaseException():
+            return _judge_error(step, answer)
+        case Deny(reason=reason, code=code):
+            return _Judgement("deny", "deny" if step.may_deny else "pass", reason, code)
+        case Respond():
+            requested = "respond"
+        case _:
+            requested = "pass" if answer is None or same(answer, payload) else "modify"
+    return _Judgement(requested, requested if step.may_modify else "pass")
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two payloads say the same on the wire, where `==` takes 1 and True for the same."""
+    return one is other or repr(one) == repr(other)
+
+
+def _judge_error(step: Step, error: BaseException) -> _Judgement:
+    closed = step.rests_closed if isinstance(error, RestingError) else step.fails_closed
+    return _Judgement("error", "deny" if closed else "pass", describe(error))
+
+
+def _judge_wrapper(step: Step, payload: Any, did: Wrapped) -> _Judgement:
+    answer = did.answer
+    if isinstance(answer, BaseException | Deny | Unasked):
+        judged = _judge(step, payload, answer)
+        return _Judgement(judged.requested, did.applied, judged.detail, judged.code)
+    if did.got is None:
+        return _Judgement("pass" if answer is None else "respond", did.applied)
+    changed = not same(did.sent, payload) or not (answer is None or same(answer, did.got))
+    return _Judgement("modify" if changed else "pass", did.applied)

@@ -13,11 +13,12 @@ from typing import Any
 import anyio
 
 from plugway.background import Background
-from plugway.chain import PLUGIN_ERROR, Chain
+from plugway.chain import Chain
 from plugway.compiler import compile_chains
 from plugway.config import Config
 from plugway.discovery import Discovery
 from plugway.errors import PluginSetupError, StartupError
+from plugway.failing import PLUGIN_ERROR
 from plugway.foreign import describe, is_failure
 from plugway.instances import Instance, PluginHost, call_lifecycle, create, read_parts, start, stop
 from plugway.methods import HOOKS
@@ -56,8 +57,12 @@ class Problem:
 class Registry:
     """The plugins of one configuration, with their chains."""
 
-    def __init__(self, *, queue: int, threads: int) -> None:
-        """Make an empty registry; `queue` bounds background work, `threads` threaded plugins."""
+    def __init__(self, *, queue: int, threads: int, timeout: float = 120.0) -> None:
+        """Make an empty registry.
+
+        `queue` bounds background work, `threads` threaded plugins, `timeout` one `run` (seconds).
+        """
+        self._timeout = timeout
         self.instances: list[Instance] = []
         self.problems: list[Problem] = []
         self.background = Background(queue)
@@ -124,7 +129,7 @@ class Registry:
 
     def _info(self, instance: Instance) -> PluginInfo:
         names = {name for name, _, _ in instance.steps()}
-        hooks = [h for h in HOOKS if any(step.scope.plugin in names for step in self.steps(h))]
+        hooks = [h for h in HOOKS if any(_serves(step, names) for step in self.steps(h))]
         kind = type(instance.plugin)
         schema = kind.Config.model_json_schema() if issubclass(kind, Plugin) else {}
         return PluginInfo(
@@ -147,7 +152,12 @@ class Registry:
         Raises `KeyError` where there is nothing to call, `PluginError` where the plugin failed.
         """
         chain = self._single.get((plugin, hook)) or self._only(plugin, hook)
-        outcome: Outcome[Payload] = await chain(payload, operation)
+        try:
+            with anyio.fail_after(self._timeout) as scope:
+                operation.deadline = scope.deadline
+                outcome: Outcome[Payload] = await chain(payload, operation)
+        except TimeoutError:
+            raise PluginError("timed out", plugin=plugin, hook=hook) from None
         if isinstance(outcome.verdict, Deny) and outcome.verdict.code == PLUGIN_ERROR:
             raise PluginError("failed", plugin=plugin, hook=hook)
         return outcome
@@ -156,7 +166,7 @@ class Registry:
         instance = next((i for i in self.instances if i.name == plugin), None)
         if instance is None or hook not in HOOKS:
             raise KeyError(plugin if instance is None else hook)
-        chain = self._compile([instance])[hook]
+        chain = self._compile([instance])[hook].without_wrappers()
         if not chain:
             raise KeyError(hook)
         self._single[plugin, hook] = chain
@@ -176,6 +186,11 @@ class Registry:
         return report
 
 
+def _serves(step: Step, plugins: set[str]) -> bool:
+    """Whether a step can be called for itself: a wrapper can't, there is no call to wrap."""
+    return step.scope.plugin in plugins and not step.wraps
+
+
 @asynccontextmanager
 async def open_registry(
     config: Config,
@@ -190,7 +205,9 @@ async def open_registry(
     starts here. Without, it is among `Registry.problems`.
     """
     gateway = config.gateway
-    registry = Registry(queue=gateway.background_queue, threads=gateway.threads)
+    registry = Registry(
+        queue=gateway.background_queue, threads=gateway.threads, timeout=gateway.request_timeout
+    )
     try:
         for index, entry in enumerate(config.plugins):
             if entry.mode is not Mode.DISABLED:

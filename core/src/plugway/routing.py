@@ -8,6 +8,7 @@ from plugway.chain import Chain
 from plugway.exchange import Log, Progress
 from plugway.jsonrpc import INVALID_PARAMS, UPSTREAM_UNAVAILABLE, RpcError
 from plugway.methods import Kind
+from plugway.rounds import Rounds
 from plugway_hookspecs import Operation, ServerError
 
 
@@ -58,6 +59,11 @@ class Parts(Protocol):
     @property
     def max_payload_bytes(self) -> int:
         """How large a message may be that plugins see."""
+        ...
+
+    @property
+    def rounds(self) -> Rounds:
+        """What plugins noted about requests that go on in another round."""
         ...
 
     @property

@@ -1,28 +1,17 @@
 """Steps: what a chain is made of, and what the operator says about each plugin."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from plugway_hookspecs import Mode, OnError, Operation, Scope
+from plugway.health import Health
+from plugway_hookspecs import Context, Mode, OnError, Operation, Scope
 
-Call = Callable[[Any, Any], Any]
-Row = tuple[bool, Call, bool, Scope, "Step"]
-"""A step as the loop unpacks it: special, call, awaits, scope, and the step for what is rare."""
+Call = Callable[..., Any]
+"""Takes the payload; the context, if the step's `view` is not None; in wrappers the rest."""
+Row = tuple[bool, Call, bool, Scope | None, "Step"]
+"""A step as the loop unpacks it: special, call, awaits, view, and the step for what is rare."""
 Predicate = Callable[[Operation], bool]
-
-
-@dataclass(slots=True, eq=False)
-class Health:
-    """Whether a plugin with `on_error: disable` sits out; shared by all its steps."""
-
-    until: float = 0.0
-
-    @property
-    def sits_out(self) -> bool:
-        """Whether the plugin is disabled at this moment; a retry is due when the time is over."""
-        return self.until > time.monotonic()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +27,11 @@ class Policy:
     when: Predicate | None = None
     capabilities: frozenset[str] = frozenset()
     retry_after: float = 30.0
-    """Seconds until a disabled plugin is tried again."""
+    """Seconds for which a plugin that failed rests, with `on_error: disable`."""
+    skip_disabled: bool = False
+    """Whether the chain goes on without the plugin while it rests, instead of failing closed."""
     health: Health = field(default_factory=Health)
+    """Whether it rests; shared by all steps of the plugin."""
 
 
 class Step:
@@ -57,10 +49,12 @@ class Step:
         "may_modify",
         "members",
         "policy",
+        "rests_closed",
         "row",
         "scope",
-        "special",
+        "view",
         "when",
+        "wraps",
     )
 
     def __init__(
@@ -70,13 +64,17 @@ class Step:
         policy: Policy,
         *,
         awaits: bool,
+        blind: bool = False,
+        wraps: bool = False,
         members: tuple["Step", ...] = (),
     ) -> None:
-        """Bind `call`, which takes payload and context, to a plugin's policy."""
+        """Bind `call` to a plugin's policy; one that is `blind` takes no context."""
         self.call = call
         self.scope = scope
+        self.view = None if blind else scope
         self.policy = policy
         self.awaits = awaits
+        self.wraps = wraps
         self.members = members
         self.when = policy.when
         self.may_deny = policy.mode.may_deny
@@ -84,5 +82,10 @@ class Step:
         self.disables = policy.on_error is OnError.DISABLE
         observes = policy.mode in {Mode.AUDIT, Mode.BACKGROUND}
         self.fails_closed = not observes and policy.on_error is not OnError.IGNORE
-        self.special = bool(members) or policy.when is not None or self.disables
-        self.row: Row = (self.special, call, awaits, scope, self)
+        self.rests_closed = self.fails_closed and not policy.skip_disabled
+        special = bool(members) or self.when is not None or self.disables
+        self.row: Row = (special, call, awaits, self.view, self)
+
+    def view_of(self, operation: Operation) -> tuple[Context, ...]:
+        """Return what the call takes besides the payload."""
+        return () if self.view is None else (Context(operation, self.view),)

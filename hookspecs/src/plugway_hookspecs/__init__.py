@@ -29,11 +29,12 @@ from plugway_hookspecs.plugin import Part, Plugin, PluginConfig
 from plugway_hookspecs.runner import Outcome, PluginInfo, PluginRunner
 from plugway_hookspecs.specs import Specs
 from plugway_hookspecs.spelling import spellings
-from plugway_hookspecs.verdicts import Deny, Respond
+from plugway_hookspecs.verdicts import CallNext, Deny, Respond
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "PROJECT",
+    "CallNext",
     "Client",
     "CommandGroup",
     "Context",

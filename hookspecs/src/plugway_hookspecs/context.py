@@ -1,14 +1,20 @@
 """What a plugin knows about the request it is called for."""
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from plugway_hookspecs.frozen import EMPTY, FrozenDict, freeze
 from plugway_hookspecs.payloads import Payload
+from plugway_hookspecs.shared import Shared
 
 READ_HEADERS = "read_headers"
 """The capability to see the client's HTTP headers."""
+READ_CLAIMS = "read_claims"
+"""The capability to see the claims that authentication established about the user."""
+WRITE_HEADERS = "write_headers"
+"""The capability to give the client HTTP headers, as `Deny.http_headers` does."""
+CAPABILITIES = frozenset({READ_HEADERS, READ_CLAIMS, WRITE_HEADERS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,8 @@ class Operation:
     """W3C trace context: `traceparent`, `tracestate`, `baggage`."""
     headers: Mapping[str, str] = EMPTY
     shared: dict[str, Any] = field(default_factory=dict[str, Any])
+    staged: bool = False
+    """Whether a plugin has used the shared notes, so that there may be changes to take over."""
     states: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     findings: list[Finding] = field(default_factory=list[Finding])
     record: list[Any] | None = None
@@ -98,7 +106,10 @@ class Context:
     plugin's post hook.
     """
 
-    __slots__ = ("_operation", "_scope")
+    __slots__ = ("_findings", "_operation", "_scope", "_shared")
+    # these two come to be when they are used: most turns use neither, and every turn would pay
+    _findings: list[Finding]
+    _shared: Shared
 
     def __init__(self, operation: Operation, scope: Scope) -> None:
         self._operation = operation
@@ -136,8 +147,11 @@ class Context:
 
     @property
     def principal(self) -> Principal:
-        """Who is asking."""
-        return self._operation.principal
+        """Who is asking; the claims are empty without capability `read_claims`."""
+        principal = self._operation.principal
+        if not principal.claims or READ_CLAIMS in self._scope.capabilities:
+            return principal
+        return replace(principal, claims=EMPTY)
 
     @property
     def client(self) -> Client:
@@ -174,10 +188,34 @@ class Context:
 
     @property
     def shared(self) -> MutableMapping[str, Any]:
-        """Notes that all plugins of this request share."""
-        return self._operation.shared
+        """Notes that all plugins of this request share: JSON values, frozen when they are written.
+
+        What a plugin writes is there for the next ones once its turn has ended well; of a plugin
+        that fails nothing stays. Validators that run at the same time don't see each other's.
+        """
+        try:
+            return self._shared
+        except AttributeError:
+            self._operation.staged = True
+            self._shared = Shared(self._operation.shared)
+            return self._shared
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was annotated through this context so far."""
+        return tuple(getattr(self, "_findings", ()))
 
     def annotate(self, key: str, value: Any) -> None:
-        """Add a finding to the record without deciding anything; never a secret."""
+        """Add a finding, a JSON value, to the record without deciding anything; never a secret."""
         scope = self._scope
-        self._operation.findings.append(Finding(scope.plugin, scope.hook, key, value))
+        finding = Finding(scope.plugin, scope.hook, key, freeze(value))
+        self._operation.findings.append(finding)
+        try:
+            self._findings.append(finding)
+        except AttributeError:
+            self._findings = [finding]
+
+    def settle(self) -> None:
+        """Take over what was written to `shared`; the chain does so when a turn has ended well."""
+        if (shared := getattr(self, "_shared", None)) is not None:
+            shared.take_over()

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from plugway_hookspecs.frozen import EMPTY, freeze
 from plugway_hookspecs.payloads import Payload
+
+P_contra = TypeVar("P_contra", bound=Payload, contravariant=True)
+R_co = TypeVar("R_co", bound=Payload, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +42,20 @@ class Respond:
     """
 
     result: Payload
+
+
+class CallNext(Protocol[P_contra, R_co]):
+    """The rest of the chain, as a wrapper (`hookimpl(wrapper=True)`) gets it.
+
+    `CallNext[ToolCall, ToolResult]` in `tool_pre_invoke`: the plugins that come later and the call
+    itself. In any other hook there is no call, and the result is the payload that comes out.
+    """
+
+    async def __call__(self, payload: P_contra, /) -> R_co | Deny:
+        """Run the rest with a payload; may be called again, but not before it has returned.
+
+        Returns the result, or the `Deny` of a plugin inside, which stays denied whatever the
+        wrapper returns. Raises `ServerUnavailableError` or another error if the server can't be
+        asked; let it pass, answer instead, or call again.
+        """
+        ...

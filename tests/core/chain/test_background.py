@@ -154,7 +154,7 @@ async def test_a_plugin_that_is_to_be_disabled_after_an_error_is() -> None:
             for _ in range(3):
                 await chain(CALL, operation())
     assert plugin.called == 1
-    assert policy.health.sits_out
+    assert policy.health.rests
 
 
 async def test_a_timeout_makes_room_for_the_next() -> None:

@@ -139,7 +139,7 @@ class Async:
 @pytest.mark.parametrize(
     ("plugin", "policy", "message"),
     [
-        (Wrapper(), Policy(), "wrappers are for synchronous hooks"),
+        (Wrapper(), Policy(), "a wrapper is `async def`"),
         (Async, Policy(), "register an instance, not a class"),
         (WithDefault(), Policy(), "takes payload, limit; the hook gives payload and context"),
         (ByKeyword(), Policy(), "the argument 'payload: .*ToolCall' must be positional"),

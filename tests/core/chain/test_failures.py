@@ -4,11 +4,22 @@ from typing import Any
 import anyio
 import pytest
 
-from plugway.chain import PLUGIN_ERROR, Chain
+from plugway.chain import Chain
 from plugway.compiler import compile_chains
+from plugway.failing import PLUGIN_ERROR
+from plugway.health import Health
 from plugway.record import lines
 from plugway.steps import Policy
-from plugway_hookspecs import Deny, Mode, OnError, Operation, ToolCall, ToolResult, hookimpl
+from plugway_hookspecs import (
+    Context,
+    Deny,
+    Mode,
+    OnError,
+    Operation,
+    ToolCall,
+    ToolResult,
+    hookimpl,
+)
 
 CALL = ToolCall("echo")
 
@@ -58,27 +69,114 @@ async def test_a_disabled_plugin_is_not_called_and_still_blocks() -> None:
     assert lines(op)[0].detail == "is disabled after an error"
 
 
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def disabling(clock: Clock, **more: Any) -> Policy:
+    return Policy(on_error=OnError.DISABLE, retry_after=30, health=Health(clock), **more)
+
+
 async def test_a_disabled_plugin_is_tried_again_when_its_time_is_over() -> None:
-    plugin, policy = Raises(ValueError(), None, None), Policy(on_error=OnError.DISABLE)
+    clock = Clock()
+    plugin, policy = Raises(ValueError(), None, None), disabling(clock)
     chain = chain_of(plugin, policy)
     await chain(CALL, operation())
-    assert policy.health.sits_out
-    policy.health.until = 0.0  # as if `retry_after` were over
+    clock.now = 29.9
+    assert policy.health.rests
+    assert failed((await chain(CALL, operation())).verdict)
+    clock.now = 30.0
     assert (await chain(CALL, operation())).verdict is None
     assert (await chain(CALL, operation())).verdict is None
     assert plugin.called == 3
 
 
 async def test_a_retry_that_fails_disables_again() -> None:
-    plugin = Raises(ValueError(), ValueError(), None)
-    policy = Policy(on_error=OnError.DISABLE)
+    clock = Clock()
+    plugin, policy = Raises(ValueError(), ValueError(), None), disabling(clock)
     chain = chain_of(plugin, policy)
     await chain(CALL, operation())
-    policy.health.until = 0.0
+    clock.now = 31.0
     await chain(CALL, operation())
-    assert policy.health.sits_out
-    await chain(CALL, operation())
+    assert policy.health.rests
+    clock.now = 60.0
+    assert failed((await chain(CALL, operation())).verdict)
     assert plugin.called == 2
+    clock.now = 61.0
+    assert (await chain(CALL, operation())).verdict is None
+
+
+class Opens:
+    """Fails once; later calls wait for a gate."""
+
+    def __init__(self) -> None:
+        self.gate = anyio.Event()
+        self.called = 0
+        self.fails = True
+
+    @hookimpl
+    async def tool_pre_invoke(self, payload: ToolCall) -> None:
+        self.called += 1
+        if self.fails:
+            raise ValueError
+        await self.gate.wait()
+
+
+async def test_while_a_retry_is_under_way_nobody_else_is_let_through() -> None:
+    clock, plugin = Clock(), Opens()
+    chain = chain_of(plugin, disabling(clock))
+    await chain(CALL, operation())
+    plugin.fails, clock.now = False, 31.0
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(chain, CALL, operation())
+            await anyio.wait_all_tasks_blocked()
+            assert failed((await chain(CALL, operation())).verdict)
+            plugin.gate.set()
+        assert plugin.called == 2
+        assert (await chain(CALL, operation())).verdict is None
+
+
+async def test_a_retry_that_is_given_up_leaves_it_to_the_next_call() -> None:
+    clock, plugin = Clock(), Opens()
+    chain = chain_of(plugin, disabling(clock))
+    await chain(CALL, operation())
+    plugin.fails, clock.now = False, 31.0
+    with anyio.move_on_after(0.01):
+        await chain(CALL, operation())
+    plugin.gate.set()
+    assert (await chain(CALL, operation())).verdict is None
+    assert plugin.called == 3
+
+
+async def test_a_call_that_began_before_the_failure_does_not_bring_the_plugin_back() -> None:
+    plugin = Opens()
+    plugin.fails = False
+    policy = disabling(Clock())
+    chain = chain_of(plugin, policy)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(chain, CALL, operation())
+            await anyio.wait_all_tasks_blocked()
+            plugin.fails = True
+            await chain(CALL, operation())
+            plugin.gate.set()
+    assert policy.health.rests
+
+
+async def test_an_operator_may_let_things_pass_while_a_guard_rests() -> None:
+    plugin = Raises(ValueError(), None)
+    chain = chain_of(plugin, disabling(Clock(), skip_disabled=True))
+    assert failed((await chain(CALL, operation())).verdict)
+    op = operation()
+    assert (await chain(CALL, op)).verdict is None
+    assert plugin.called == 1
+    assert [(line.requested, line.applied) for line in lines(op)] == [("error", "pass")]
 
 
 async def test_how_long_a_plugin_rests_is_the_operators_choice() -> None:
@@ -157,7 +255,7 @@ async def test_the_end_of_the_request_is_no_failure_of_the_plugin() -> None:
     chain = chain_of(Hangs(), Policy(on_error=OnError.IGNORE, timeout=60))
     with pytest.raises(TimeoutError), anyio.fail_after(0.01):
         await chain(CALL, op)
-    assert lines(op) == []
+    assert [(line.requested, line.applied) for line in lines(op)] == [("cancelled", "cancelled")]
 
 
 async def test_cancelling_the_task_is_no_failure_of_the_plugin() -> None:
@@ -230,3 +328,60 @@ async def test_exceptions_that_python_gives_a_meaning_are_failures_as_well(
 
     assert failed((await chain_of(Plain(), Policy())(CALL, operation())).verdict)
     assert failed((await chain_of(Raises(error), Policy())(CALL, operation())).verdict)
+
+
+class Strange(BaseException):
+    """No `Exception`, and nobody's business but the plugin's."""
+
+
+async def test_an_exception_that_is_no_exception_is_a_failure() -> None:
+    op = operation()
+    outcome = await chain_of(Raises(Strange()), Policy())(CALL, op)
+    assert failed(outcome.verdict)
+    assert lines(op)[0].detail.startswith("raised Strange at ")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit()])
+async def test_the_end_of_the_process_is_nobodys_failure(error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        await chain_of(Raises(error), Policy(on_error=OnError.IGNORE))(CALL, operation())
+
+
+async def test_a_group_of_failures_is_one_failure() -> None:
+    op = operation()
+    group = BaseExceptionGroup("several", [ValueError(), Strange()])
+    outcome = await chain_of(Raises(group), Policy(on_error=OnError.IGNORE))(CALL, op)
+    assert outcome.verdict is None
+    assert lines(op)[0].detail.startswith("raised BaseExceptionGroup")
+
+
+async def test_a_group_with_the_end_of_the_process_in_it_does_not_come_out_as_a_group() -> None:
+    group = BaseExceptionGroup("several", [ValueError(), KeyboardInterrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        await chain_of(Raises(group), Policy())(CALL, operation())
+
+
+async def test_of_a_plugin_that_fails_nothing_stays() -> None:
+    class Leaves:
+        @hookimpl
+        def tool_pre_invoke(self, context: Context) -> None:
+            context.shared["mine"] = 1
+            raise ValueError
+
+    op = operation()
+    await chain_of(Leaves(), Policy(on_error=OnError.IGNORE))(CALL, op)
+    assert op.shared == {}
+
+
+async def test_headers_of_a_deny_need_the_capability(caplog: pytest.LogCaptureFixture) -> None:
+    class Slows:
+        @hookimpl
+        def tool_pre_invoke(self) -> Deny:
+            return Deny("later", http_status=429, http_headers={"Retry-After": "3"})
+
+    denied = (await chain_of(Slows(), Policy())(CALL, operation())).verdict
+    assert denied == Deny("later", http_status=429)
+    assert "may not write HTTP headers" in caplog.text
+    policy = Policy(capabilities=frozenset({"write_headers"}))
+    denied = (await chain_of(Slows(), policy)(CALL, operation())).verdict
+    assert denied == Deny("later", http_status=429, http_headers={"Retry-After": "3"})

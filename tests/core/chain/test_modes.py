@@ -7,8 +7,9 @@ from typing import Any
 import anyio
 import pytest
 
-from plugway.chain import PLUGIN_ERROR, Chain
+from plugway.chain import Chain
 from plugway.compiler import compile_chains
+from plugway.failing import PLUGIN_ERROR
 from plugway.record import lines
 from plugway.steps import Policy
 from plugway_hookspecs import (

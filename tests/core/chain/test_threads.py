@@ -8,8 +8,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from plugway.chain import PLUGIN_ERROR, Chain
+from plugway.chain import Chain
 from plugway.compiler import compile_chains
+from plugway.failing import PLUGIN_ERROR
 from plugway.steps import Policy
 from plugway_hookspecs import Context, Deny, Mode, Operation, ToolCall, hookimpl
 

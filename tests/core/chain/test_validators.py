@@ -10,7 +10,7 @@ from plugway.chain import Chain
 from plugway.compiler import compile_chains
 from plugway.record import lines
 from plugway.steps import Policy
-from plugway_hookspecs import Deny, Mode, OnError, Operation, ToolCall, hookimpl
+from plugway_hookspecs import Context, Deny, Mode, OnError, Operation, ToolCall, hookimpl
 
 CALL = ToolCall("echo")
 VALIDATE = Policy(Mode.VALIDATE)
@@ -121,7 +121,8 @@ async def test_a_deny_cancels_the_siblings_after_it() -> None:
         outcome = await chain_of([Says(Deny("no")), waits])(CALL, op)
     assert outcome.verdict == Deny("no")
     assert not waits.done
-    assert [line.plugin for line in lines(op)] == ["p0"]
+    said = [(line.plugin, line.requested, line.applied) for line in lines(op)]
+    assert said == [("p0", "deny", "deny"), ("p1", "cancelled", "cancelled")]
 
 
 async def test_a_sibling_that_has_begun_is_cancelled_for_real() -> None:
@@ -248,3 +249,78 @@ async def test_a_validator_that_cancels_itself_lets_nothing_through(on_error: On
     assert (outcome.verdict is None) == (on_error is OnError.IGNORE)
     assert lines(op)[0].detail == "was cancelled"
     assert lines(op)[0].requested == "error"
+
+
+class Shares:
+    """Notes things, in steps between which others have their turn."""
+
+    def __init__(self, name: str, steps: int, answer: Any = None) -> None:
+        self.name = name
+        self.steps = steps
+        self.answer = answer
+
+    @hookimpl
+    async def tool_pre_invoke(self, context: Context) -> Any:
+        context.annotate("began", self.name)
+        for _ in range(self.steps):
+            assert not context.shared
+            await anyio.lowlevel.checkpoint()
+        context.shared["last"] = self.name
+        context.shared[self.name] = True
+        context.annotate("ended", self.name)
+        return self.answer
+
+
+async def test_what_neighbours_share_is_merged_in_priority_order_whoever_was_first() -> None:
+    op = operation()
+    await chain_of([Shares("a", 5), Shares("b", 0), Shares("c", 2)])(CALL, op)
+    assert op.shared == {"last": "c", "a": True, "b": True, "c": True}
+    found = [[finding.value for finding in line.findings] for line in lines(op)]
+    assert found == [["a", "a"], ["b", "b"], ["c", "c"]]
+
+
+async def test_what_comes_after_the_deny_that_wins_leaves_nothing_shared() -> None:
+    op = operation()
+    outcome = await chain_of([Shares("a", 0), Shares("b", 5, Deny("b")), Shares("c", 0)])(CALL, op)
+    assert outcome.verdict == Deny("b")
+    assert op.shared == {"last": "b", "a": True, "b": True}
+
+
+class Quick:
+    """A plain `def`."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+        self.called = 0
+
+    @hookimpl
+    def tool_pre_invoke(self) -> Any:
+        self.called += 1
+        return self.answer
+
+
+async def test_a_plain_validators_deny_spares_those_after_it() -> None:
+    first, last, plain = Says(), Says(), Quick()
+    outcome = await chain_of([first, Quick(Deny("no")), last, plain])(CALL, operation())
+    assert (outcome.verdict, outcome.plugin) == (Deny("no"), "p1")
+    assert (first.called, last.called, plain.called) == (1, 0, 0)
+
+
+async def test_a_deny_of_higher_priority_wins_over_a_plain_validators() -> None:
+    slow = Waits(Deny("slow"))
+    slow.go.set()
+    outcome = await chain_of([slow, Quick(Deny("quick"))])(CALL, operation())
+    assert (outcome.verdict, outcome.plugin) == (Deny("slow"), "p0")
+
+
+@pytest.mark.parametrize("plugins", [[Says(), Says()], [Quick(), Waits()]])
+async def test_the_end_of_the_request_is_recorded_for_everybody_who_was_asked(
+    plugins: list[object],
+) -> None:
+    op = operation()
+    chain = chain_of([*plugins, Waits()])
+    with anyio.move_on_after(0.01):
+        await chain(CALL, op)
+    told = {line.plugin: line.requested for line in lines(op)}
+    assert told["p2"] == "cancelled"
+    assert len(told) == 3

@@ -10,7 +10,7 @@ from plugway.cli.app import App
 from plugway.cli.calling import Called
 from plugway.cli.changes import ABSENT, Change, excerpts, payload_changes
 from plugway.cli.output import Cell, Row, milliseconds, print_rows
-from plugway.record import StepRecord, Turn
+from plugway.record import StepRecord, Turn, Wrapped
 from plugway_hookspecs import Deny, Payload, Respond, thaw
 
 LONG = 60
@@ -55,10 +55,16 @@ def _is_post(step: StepRecord) -> bool:
 
 
 def _changes(turn: Turn) -> list[Change]:
-    _, _, _, payload, answer, _, _ = turn
-    if isinstance(answer, Payload) and type(answer) is type(payload):
-        return payload_changes(payload, answer)
-    return []
+    _, _, _, payload, answer, _ = turn
+    pairs = [(payload, answer)]
+    if isinstance(answer, Wrapped):
+        pairs = [(payload, answer.sent), (answer.got, answer.answer)]
+    return [
+        change
+        for before, after in pairs
+        if isinstance(after, Payload) and type(after) is type(before)
+        for change in payload_changes(before, after)
+    ]
 
 
 def _row(app: App, step: StepRecord, turn: Turn) -> Row:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from plugway.config.tree import Node, Reading, Scalar, render
 from plugway.hookcheck import HOOKS
+from plugway_hookspecs.context import CAPABILITIES
 
 EQUIVALENTS: Mapping[str, str] = {
     "DenyListPlugin": "deny_list",
@@ -194,7 +195,7 @@ class _Translation:
         given = plugin.get("capabilities")
         if given is None or _unset(given):
             return {}
-        known = [item for item in given.items if item.text == "read_headers"]
+        known = [item for item in given.items if item.text in CAPABILITIES]
         if unknown := [str(item.text) for item in given.items if item not in known]:
             self.notes.append(f"the plugin {name!r}: there are no capabilities {unknown} here")
         return {"capabilities": Node(known, given.line, given.path)}

@@ -126,7 +126,7 @@ class PluginEntry(Model):
     """Whether plain `def` hooks run in a thread, so that they may block."""
     when: list[Condition] = []
     """Conditions, any of which must match; none means always."""
-    capabilities: list[str] | None = None
+    capabilities: list[Literal["read_headers", "read_claims", "write_headers"]] | None = None
     """What it may read besides payloads, such as `read_headers`; what the kind asks for where it
     is not given."""
     required: bool = True
@@ -134,7 +134,10 @@ class PluginEntry(Model):
     server: str | None = None
     """The server in `mcpServers` that an external plugin is on."""
     retry_after: Duration = 30.0
-    """With `on_error: disable`, how long the plugin rests."""
+    """With `on_error: disable`, how long the plugin rests; then one call is its trial."""
+    while_disabled: Literal["deny", "skip"] = "deny"
+    """With `on_error: disable`, what happens while the plugin rests: what it guards is denied, or
+    goes on without it."""
     config: dict[str, Any] = Field(default={}, repr=False)
     """The kind's own configuration."""
 

@@ -1,0 +1,68 @@
+"""Keep what plugins noted about a request while its client is asked for more.
+
+A server may answer `input_required` with a `requestState`; the client sends that back with its
+answers, as a new request (2026-07-28, multi round-trip requests). For plugins it is the same one:
+what they noted in the first round is there in the next.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from time import monotonic
+from typing import Any
+
+from plugway_hookspecs import Operation
+
+MAX_KEPT = 1000
+"""Requests whose notes are kept; the oldest make room."""
+
+KEEP_SECONDS = 600.0
+"""How long a client may take to answer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Notes:
+    states: dict[str, dict[str, Any]]
+    shared: dict[str, Any]
+    until: float
+
+
+class Rounds:
+    """The notes of requests that go on in another round."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        """Keep nothing yet; `clock` gives the time in seconds."""
+        self._clock = clock
+        self._kept: OrderedDict[bytes, _Notes] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, operation: Operation, result: Mapping[str, Any]) -> None:
+        """Keep an operation's notes, if its result asks for another round."""
+        if result.get("resultType") != "input_required":
+            return
+        state = result.get("requestState")
+        if not isinstance(state, str) or not (operation.states or operation.shared):
+            return
+        until = self._clock() + KEEP_SECONDS
+        self._kept[_key(operation, state)] = _Notes(operation.states, operation.shared, until)
+        while len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+
+    def resume(self, operation: Operation, params: Mapping[str, Any]) -> None:
+        """Give an operation the notes of the round before, if there was one; they serve once."""
+        state = params.get("requestState")
+        if not isinstance(state, str):
+            return
+        notes = self._kept.pop(_key(operation, state), None)
+        if notes is not None and notes.until > self._clock():
+            operation.states, operation.shared = notes.states, notes.shared
+
+
+def _key(operation: Operation, state: str) -> bytes:
+    """Bind notes to who asked, and for what: nobody else's state leads to them."""
+    who = operation.principal
+    parts = (operation.method, operation.name, who.user, who.tenant, operation.client.name, state)
+    return blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=16).digest()
