@@ -12,6 +12,7 @@ from plugway.compiler import compile_chains
 from plugway.dispatcher import Dispatcher
 from plugway.exchange import Request
 from plugway.jsonrpc import RpcError
+from plugway.limits import MAX_CONTAINERS
 from plugway.methods import LIST_METHOD
 from plugway.record import lines
 from plugway.rounds import KEEP_SECONDS, MAX_KEPT, Rounds
@@ -1453,3 +1454,53 @@ def test_notes_are_kept_in_a_bounded_number_and_for_a_bounded_time() -> None:
     now[0] = KEEP_SECONDS
     rounds.resume(found[2], {"requestState": "2"})
     assert [operation.states for operation in found] == [{}, {"p": {"n": 1}}, {}]
+
+
+@pytest.mark.parametrize(
+    ("meta", "headers", "expected"),
+    [
+        (
+            {"traceparent": "00-1"},
+            {"traceparent": "00-2", "tracestate": "b"},
+            {"traceparent": "00-1"},
+        ),
+        (
+            {"x": 1},
+            {"traceparent": "00-2", "tracestate": "b"},
+            {"traceparent": "00-2", "tracestate": "b"},
+        ),
+        (None, {}, {}),
+        ({"traceparent": 1}, {}, {}),
+    ],
+)
+async def test_the_trace_comes_with_the_message_or_else_with_its_headers(
+    meta: Any, headers: dict[str, str], expected: dict[str, str]
+) -> None:
+    seen: list[Any] = []
+
+    class Looks:
+        @hookimpl
+        async def tool_pre_invoke(self, context: Context) -> None:
+            seen.append(dict(context.trace))
+
+    dispatcher, _ = gateway(Looks())
+    await dispatcher.handle(request("tools/call", {"name": "s__a", "_meta": meta}, headers=headers))
+    assert seen == [expected]
+
+
+@pytest.mark.parametrize("side", ["request", "result"])
+async def test_a_payload_in_too_many_pieces_is_refused_before_any_plugin_sees_it(side: str) -> None:
+    server = Server()
+    pieces: list[Any] = [[] for _ in range(MAX_CONTAINERS)]
+    if side == "result":
+        server.answers["tools/call"] = {"content": [], "structuredContent": {"x": pieces}}
+    looks = Everything()
+    dispatcher, _ = gateway(looks, servers=[server], max_payload_bytes=4_000_000)
+    error = await refusal(dispatcher, call({"x": pieces} if side == "request" else None))
+    assert "pieces" in error.message or f"more than {MAX_CONTAINERS}" in error.message
+    assert len(looks.seen) == (side == "result")
+
+
+async def test_brackets_in_a_text_are_no_pieces() -> None:
+    dispatcher, _ = gateway(before(None), max_payload_bytes=4_000_000)
+    assert await dispatcher.handle(call({"x": "[{" * MAX_CONTAINERS})) == OK

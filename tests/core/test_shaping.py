@@ -162,8 +162,8 @@ def test_what_belongs_to_the_clients_own_connection_goes_no_further() -> None:
 
 def test_the_trace_context_is_read_from_the_request() -> None:
     meta: dict[str, Any] = {"traceparent": "00-1", "tracestate": 5, "baggage": "a=1", "other": "x"}
-    assert trace_context({"_meta": meta}) == {"traceparent": "00-1", "baggage": "a=1"}
-    assert trace_context({"_meta": None}) == trace_context({}) == {}
+    assert trace_context({"_meta": meta}, {}) == {"traceparent": "00-1", "baggage": "a=1"}
+    assert trace_context({"_meta": None}, {}) == trace_context({}, {}) == {}
 
 
 def denied(method: str, deny: Deny, *, as_error: bool = False) -> dict[str, Any]:

@@ -157,8 +157,11 @@ def model(scripts: Sequence[Script], payload: Any, hook: str, resting: set[str])
             continue
         step(script, hook, expected, resting)
     for script in ordered:
-        if script.mode is Mode.BACKGROUND and script.matches is not False:
-            expected.background.append((script.name, expected.payload))
+        if script.mode is Mode.BACKGROUND:
+            what_became = "skip" if script.matches is False else "queued"
+            expected.record.append((script.name, what_became, what_became))
+            if script.matches is not False:
+                expected.background.append((script.name, expected.payload))
     return expected
 
 
@@ -205,9 +208,10 @@ def always(_: Operation) -> bool:
 def compiled(
     scripts: Sequence[Script], hook: str, calls: Calls, background: Calls | None = None
 ) -> Chain[Any]:
-    def offer(step: Any, payload: Payload, operation: Operation) -> None:
+    def offer(step: Any, payload: Payload, operation: Operation) -> bool:
         assert background is not None
         background.append((step.scope.plugin, payload))
+        return True
 
     plugins: list[tuple[str, object, Policy]] = [
         (

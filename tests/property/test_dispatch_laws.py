@@ -92,7 +92,7 @@ class Plugin:
 class Chains:
     def __init__(self, plugins: list[tuple[Plugin, Policy]]) -> None:
         named = [(plugin.name, plugin, policy) for plugin, policy in plugins]
-        self.chains = compile_chains(named, offer=lambda step, payload, operation: None)
+        self.chains = compile_chains(named, offer=lambda step, payload, operation: True)
 
     def chain(self, hook: str) -> Chain[Any]:
         return self.chains[hook]

@@ -195,7 +195,7 @@ async def test_no_mode_leaks_a_mutation(
             ("vandal", vandal, Policy(mode, on_error, priority=2, capabilities=reads)),
             ("after", after, Policy(Mode.AUDIT, priority=3, capabilities=reads)),
         ],
-        offer=lambda step, payload, operation: background.append((step, payload, operation)),
+        offer=lambda *work: background.append(work) or True,  # type: ignore[func-returns-value]
     )[hook]
     original: Any = (
         ToolCall("echo", arguments)

@@ -17,27 +17,33 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 5.0
 """How long the work that is queued at shutdown may take."""
 
+CALL_SECONDS = 60.0
+"""How long one call may take; nobody waits for it, but others stand behind it."""
+
 Work = tuple[Step, Payload, Operation]
 
 
 class Background:
     """Takes calls without waiting; what does not fit is dropped and counted."""
 
-    def __init__(self, size: int) -> None:
-        """Make room for `size` pieces of work."""
+    def __init__(self, size: int, workers: int = 1) -> None:
+        """Make room for `size` calls that wait, and run `workers` at the same time."""
         self.dropped = 0
         self._size = size
+        self._workers = workers
         self._queue: MemoryObjectSendStream[Work] | None = None
 
-    def offer(self, step: Step, payload: Payload, operation: Operation) -> None:
-        """Queue one call; never blocks."""
+    def offer(self, step: Step, payload: Payload, operation: Operation) -> bool:
+        """Queue one call, and say whether there was room for it; never blocks."""
         if self._queue is None:
             self._drop(1, "the gateway is stopping")
-            return
+            return False
         try:
             self._queue.send_nowait((step, payload, operation))
         except anyio.WouldBlock:
             self._drop(1, "the queue is full")
+            return False
+        return True
 
     def _drop(self, count: int, why: str) -> None:
         self.dropped += count
@@ -61,6 +67,8 @@ class Background:
                     self._queue = None
                     send.close()
                     scope.deadline = anyio.current_time() + DRAIN_SECONDS
+            if left := receive.statistics().current_buffer_used:
+                self._drop(left, "the gateway is stopping")
         if failure is not None:
             raise failure
 
@@ -68,10 +76,14 @@ class Background:
         self, receive: MemoryObjectReceiveStream[Work], scope: anyio.CancelScope
     ) -> None:
         with scope:
-            async for step, payload, operation in receive:
-                await _call(step, payload, operation)
-        if left := receive.statistics().current_buffer_used:
-            self._drop(left, "the gateway is stopping")
+            async with anyio.create_task_group() as workers:
+                for _ in range(self._workers):
+                    workers.start_soon(_serve, receive)
+
+
+async def _serve(receive: MemoryObjectReceiveStream[Work]) -> None:
+    async for step, payload, operation in receive:
+        await _call(step, payload, operation)
 
 
 async def _call(step: Step, payload: Payload, operation: Operation) -> None:
@@ -80,11 +92,14 @@ async def _call(step: Step, payload: Payload, operation: Operation) -> None:
     if trial is None:
         return
     try:
-        answer: Any = step.call(payload, *step.view_of(operation))
-        if step.awaits:
-            await answer
+        with anyio.fail_after(CALL_SECONDS):
+            answer: Any = step.call(payload, *step.view_of(operation))
+            if step.awaits:
+                await answer
     except BaseException as error:  # foreign code
         if not is_failure(error):
+            if trial:
+                health.end_trial(recovered=False)
             raise
         where = step.scope.plugin, step.scope.hook, describe(error)
         log.error("background plugin %r failed in %s: %s", *where)  # noqa: TRY400

@@ -13,12 +13,13 @@ import anyio
 
 from plugway.failing import Failures
 from plugway.foreign import alone, is_failure
-from plugway.record import CANCELLED, SKIPPED, Turn
+from plugway.record import CANCELLED, DROPPED, QUEUED, SKIPPED, Turn
 from plugway.steps import Row, Step
 from plugway_hookspecs import Context, Deny, Mode, Operation, Outcome, Payload
 
 P = TypeVar("P", bound=Payload)
-Offer = Callable[[Step, Payload, Operation], None]
+Offer = Callable[[Step, Payload, Operation], bool]
+"""Takes a call for the background, and says whether there was room for it."""
 Inner = Callable[[Any], Awaitable[Outcome[Any]]]
 """What a pre chain stands before: takes the final payload, comes to a result or a deny."""
 
@@ -231,10 +232,15 @@ class Chain(Generic[P]):
         return Outcome(payload, answer, step.scope.plugin)
 
     def _offer(self, payload: P, operation: Operation) -> None:
-        if self.offer is not None:
-            for step in self.background:
-                if step.when is None or step.when(operation):
-                    self.offer(step, payload, operation)
+        if self.offer is None:
+            return
+        for step in self.background:
+            asked = step.when is None or step.when(operation)
+            queued = asked and self.offer(step, payload, operation)
+            if operation.record is not None:
+                now = _clock()
+                what = QUEUED if queued else DROPPED if asked else SKIPPED
+                operation.record.append((step, now, now, payload, what, None))
 
 
 class _Asked:

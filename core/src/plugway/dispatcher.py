@@ -83,7 +83,7 @@ class Dispatcher:
             request.method,
             principal=request.principal,
             client=request.client,
-            trace=trace_context(request.params),
+            trace=trace_context(request.params, request.headers),
             headers=request.headers,
             record=[] if self._listeners and request.record is None else request.record,
         )

@@ -12,23 +12,45 @@ from plugway.methods import Fetch
 from plugway_hookspecs import NotJsonError, Payload, ServerError
 from plugway_hookspecs.frozen import MAX_DEPTH
 
-_NOT_JSON = f"what JSON can't carry, or nests more than {MAX_DEPTH} levels"
+_NOT_JSON = f"what JSON can't carry, nests more than {MAX_DEPTH} levels or has too many pieces"
+
+
+MAX_CONTAINERS = 200_000
+"""Objects and arrays in one payload: freezing takes up to two microseconds for each of them."""
 
 
 def wire_size(value: Any) -> int:
     """Return the bytes that a JSON value takes on the wire.
 
-    Raises `NotJsonError` for what is nested too deeply to be written.
+    Raises `NotJsonError` for what is nested too deeply to be written, or in too many pieces.
     """
+    data = _encode(value)
+    if data.count(b"[") + data.count(b"{") > MAX_CONTAINERS and _pieces(value) > MAX_CONTAINERS:
+        raise NotJsonError(f"more than {MAX_CONTAINERS} objects and arrays", "")
+    return len(data)
+
+
+def _encode(value: Any) -> bytes:
     try:
-        return len(orjson.dumps(value))
+        return orjson.dumps(value)
     except TypeError:  # integers beyond 64 bits, lone surrogates, hundreds of levels
         pass
     try:
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     except RecursionError:
         raise NotJsonError(f"more than {MAX_DEPTH} levels of nesting", "") from None
-    return len(text.encode(errors="surrogatepass"))
+    return text.encode(errors="surrogatepass")
+
+
+def _pieces(value: Any) -> int:
+    """Count the objects and arrays in a JSON value; brackets in strings are none."""
+    found, waiting = 0, [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict | list):
+            found += 1
+            waiting += each.values() if is_object(each) else each
+    return found
 
 
 def check_size(value: Any, limit: int, what: str) -> None:

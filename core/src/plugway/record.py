@@ -27,6 +27,11 @@ SKIPPED = Unasked("skip")
 CANCELLED = Unasked("cancelled")
 """It had not begun when another's deny settled the matter."""
 
+QUEUED = Unasked("queued")
+"""It is called in the background, after the record is closed."""
+DROPPED = Unasked("dropped")
+"""It would have been called in the background, but there was no room."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wrapped:
@@ -56,7 +61,8 @@ class StepRecord(NamedTuple):
     mode: str
     requested: str
     """`pass`, `modify`, `deny`, `respond` or `error`; `skip` where its conditions did not match,
-    `cancelled` where a deny beside it, a deadline or the client ended its turn."""
+    `cancelled` where a deny beside it, a deadline or the client ended its turn; `queued` or
+    `dropped` for those in the background."""
     applied: str
     """What became of it: the same words, or `pass` where the mode or `on_error` suppressed it."""
     duration_ns: int

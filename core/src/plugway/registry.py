@@ -57,15 +57,18 @@ class Problem:
 class Registry:
     """The plugins of one configuration, with their chains."""
 
-    def __init__(self, *, queue: int, threads: int, timeout: float = 120.0) -> None:
+    def __init__(
+        self, *, queue: int, threads: int, workers: int = 1, timeout: float = 120.0
+    ) -> None:
         """Make an empty registry.
 
-        `queue` bounds background work, `threads` threaded plugins, `timeout` one `run` (seconds).
+        `queue` and `workers` bound background work, `threads` threaded plugins, `timeout` one `run`
+        (seconds).
         """
         self._timeout = timeout
         self.instances: list[Instance] = []
         self.problems: list[Problem] = []
-        self.background = Background(queue)
+        self.background = Background(queue, workers)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="plugway-plugin")
         self._chains: dict[str, Chain[Any]] = {}
         self._single: dict[tuple[str, str], Chain[Any]] = {}
@@ -206,7 +209,10 @@ async def open_registry(
     """
     gateway = config.gateway
     registry = Registry(
-        queue=gateway.background_queue, threads=gateway.threads, timeout=gateway.request_timeout
+        queue=gateway.background_queue,
+        workers=gateway.background_workers,
+        threads=gateway.threads,
+        timeout=gateway.request_timeout,
     )
     try:
         for index, entry in enumerate(config.plugins):

@@ -49,12 +49,11 @@ def without_hop_meta(params: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in params.items() if key != "_meta"}
 
 
-def trace_context(params: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return the W3C trace context that a request came with (SEP-414)."""
+def trace_context(params: Mapping[str, Any], headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the W3C trace context that a request came with: in `_meta` (SEP-414) or as headers."""
     meta = params.get("_meta")
-    if not is_object(meta):
-        return EMPTY
-    found = {key: meta[key] for key in _TRACE_KEYS if isinstance(meta.get(key), str)}
+    given = meta if is_object(meta) and "traceparent" in meta else headers
+    found = {key: given[key] for key in _TRACE_KEYS if isinstance(given.get(key), str)}
     return found or EMPTY
 
 

@@ -11,6 +11,7 @@ from plugway import background as module
 from plugway.background import Background
 from plugway.chain import Chain
 from plugway.compiler import compile_chains
+from plugway.record import lines
 from plugway.steps import Policy
 from plugway_hookspecs import Context, Mode, OnError, Operation, ToolCall, hookimpl
 
@@ -35,9 +36,9 @@ class Keeps:
 
 @asynccontextmanager
 async def chain_of(
-    plugin: object, policy: Policy = IN_BACKGROUND, size: int = 10
+    plugin: object, policy: Policy = IN_BACKGROUND, size: int = 10, workers: int = 1
 ) -> AsyncGenerator[tuple[Chain[ToolCall], Background]]:
-    background = Background(size)
+    background = Background(size, workers)
     chain = compile_chains([("p", plugin, policy)], offer=background.offer)["tool_pre_invoke"]
     async with background.running():
         yield chain, background
@@ -178,3 +179,51 @@ async def test_plain_functions_take_part() -> None:
         async with chain_of(Plain()) as (chain, _):
             await chain(CALL, operation())
     assert seen == [("1", CALL)]
+
+
+async def test_several_calls_run_at_the_same_time_and_no_more_than_that() -> None:
+    running = most = 0
+    go = anyio.Event()
+
+    class Counts:
+        @hookimpl
+        async def tool_pre_invoke(self) -> None:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await go.wait()
+            running -= 1
+
+    with anyio.fail_after(5):
+        async with chain_of(Counts(), workers=3) as (chain, _):
+            for _ in range(5):
+                await chain(CALL, operation())
+            await anyio.wait_all_tasks_blocked()
+            go.set()
+    assert (running, most) == (0, 3)
+
+
+async def test_a_call_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CALL_SECONDS", 0.01)
+    plugin = Keeps(go=False)
+    with anyio.fail_after(5):
+        async with chain_of(plugin) as (chain, _):
+            await chain(CALL, operation())
+            await chain(CALL, operation())
+    assert plugin.seen == []
+
+
+async def test_the_record_says_what_became_of_a_call() -> None:
+    plugin = Keeps(go=False)
+    op = Operation("1", "tools/call", "echo", record=[])
+    with anyio.fail_after(5):
+        async with chain_of(plugin, size=1) as (chain, _):
+            await chain(CALL, operation())
+            await anyio.wait_all_tasks_blocked()
+            for _ in range(2):
+                await chain(CALL, op)
+            plugin.go.set()
+    assert [(line.requested, line.applied) for line in lines(op)] == [
+        ("queued", "queued"),
+        ("dropped", "dropped"),
+    ]

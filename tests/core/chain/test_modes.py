@@ -11,7 +11,7 @@ from plugway.chain import Chain
 from plugway.compiler import compile_chains
 from plugway.failing import PLUGIN_ERROR
 from plugway.record import lines
-from plugway.steps import Policy
+from plugway.steps import Policy, Step
 from plugway_hookspecs import (
     Deny,
     Mode,
@@ -166,26 +166,37 @@ async def test_a_disabled_plugin_is_not_compiled_in() -> None:
 
 async def test_background_plugins_are_no_steps_but_are_offered_the_final_payload() -> None:
     offered: list[tuple[str, object]] = []
+
+    def offer(step: Step, payload: object, _: Operation) -> bool:
+        offered.append((step.scope.plugin, payload))
+        return True
+
     chain = compile_chains(
         [
             ("first", Sync("raise"), Policy(Mode.BACKGROUND, priority=1)),
             ("second", Sync("modify"), Policy(priority=2)),
             ("skipped", Sync("None"), Policy(Mode.BACKGROUND, when=lambda op: False)),
         ],
-        offer=lambda step, payload, op: offered.append((step.scope.plugin, payload)),
+        offer=offer,
     )["tool_pre_invoke"]
     op = operation()
     outcome = await chain(CALL, op)
     assert outcome.payload == CHANGED
     assert offered == [("first", CHANGED)]
-    assert [line.plugin for line in lines(op)] == ["second"]
+    told = [(line.plugin, line.requested) for line in lines(op)]
+    assert told == [("second", "modify"), ("first", "queued"), ("skipped", "skip")]
 
 
 async def test_background_plugins_hear_of_what_was_denied_too() -> None:
     offered: list[object] = []
+
+    def offer(step: Step, payload: object, _: Operation) -> bool:
+        offered.append(payload)
+        return True
+
     chain = compile_chains(
         [("b", Sync("None"), Policy(Mode.BACKGROUND)), ("d", Sync("Deny"), Policy())],
-        offer=lambda step, payload, op: offered.append(payload),
+        offer=offer,
     )["tool_pre_invoke"]
     await chain(CALL, operation())
     assert offered == [CALL]

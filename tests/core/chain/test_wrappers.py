@@ -9,7 +9,7 @@ from plugway.errors import ChainError
 from plugway.failing import PLUGIN_ERROR
 from plugway.health import Health
 from plugway.record import lines
-from plugway.steps import Policy
+from plugway.steps import Policy, Step
 from plugway_hookspecs import (
     CallNext,
     Context,
@@ -379,8 +379,12 @@ async def test_background_plugins_get_what_was_sent_in_the_end() -> None:
     async def changes(payload: ToolCall, call_next: Next) -> Any:
         return await call_next(payload.replace(arguments={"n": 2}))
 
+    def offer(step: Step, payload: object, _: Operation) -> bool:
+        offered.append(payload)
+        return True
+
     plugins = [("w", Wraps(changes), Policy()), ("b", Says(), Policy(Mode.BACKGROUND))]
-    chains = compile_chains(plugins, offer=lambda step, payload, _: offered.append(payload))
+    chains = compile_chains(plugins, offer=offer)
     await chains["tool_pre_invoke"](CALL, operation(), Server())
     assert [payload.arguments for payload in offered] == [{"n": 2}]
 

@@ -197,6 +197,8 @@ class GatewayConfig(Model):
     """How a denied tool call reaches the client: a result that the model reads, or an error."""
     background_queue: Whole = Field(default=1000, gt=0)
     """How many calls may wait for `background` plugins; what is over is dropped, and counted."""
+    background_workers: Whole = Field(default=4, gt=0)
+    """How many calls of `background` plugins may run at the same time."""
     threads: Whole = Field(default=8, gt=0)
     """How many `threaded` plugins may run at the same time."""
 
