@@ -157,7 +157,9 @@ class Chain(Generic[P]):
                 context.settle() if ended_well is None else ended_well.append(context)
             if record is not None:
                 began, now = now, _clock()
-                record.append((step, began, now, payload, answer, context))
+                # a context that is kept costs more than the turn: most have nothing in them
+                kept = context if operation.findings else None
+                record.append((step, began, now, payload, answer, kept))
             if answer is None:
                 continue
             if answer.__class__ is payload_type:

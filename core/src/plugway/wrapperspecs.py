@@ -27,6 +27,8 @@ class Manager(pluggy.PluginManager):
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> "pluggy.HookimplOpts | None":
         """Return the options of an implementation; a wrapper's name the hook for wrappers."""
+        if name.startswith("__"):  # pluggy looks at every attribute, and most are Python's own
+            return None
         options = super().parse_hookimpl_opts(plugin, name)
         if options is None or not options.get("wrapper"):
             return options
