@@ -48,6 +48,14 @@ wheels:
 bench-chain *ARGS:
     uv run python benchmarks/chain.py {{ARGS}}
 
+# beside cpex, pluggy and fastmcp, each in an environment that it makes
+bench-peers *ARGS:
+    uv run python benchmarks/peers.py {{ARGS}}
+
+# does memory stay flat?
+bench-memory *ARGS:
+    uv run python benchmarks/memory.py {{ARGS}}
+
 bench-gateway *ARGS:
     uv run python benchmarks/gateway.py {{ARGS}}
 
