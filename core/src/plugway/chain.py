@@ -7,7 +7,7 @@ compiled and replaced as a whole when plugins change.
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 
@@ -90,7 +90,9 @@ class Chain(Generic[P]):
         """Run the chain. Never raises for what a plugin does; cancellation passes through."""
         if not self.background:
             if not self._rows:
-                return Outcome(payload)
+                passed: _Passed[P] = _Passed()
+                passed.payload = payload
+                return passed
             return await self._run(self._rows, payload, operation, operation.record)
         outcome = await self._run(self._rows, payload, operation, operation.record)
         self._offer(outcome.payload, operation)
@@ -110,17 +112,17 @@ class Chain(Generic[P]):
         trial: bool | None = False
         context: Context | None = None
         answer: Any
-        for special, call, awaits, view, step in rows:
+        for when, special, call, awaits, view, step in rows:
+            if when is not None and not when(operation):
+                if record is not None:
+                    record.append((step, now, now, payload, SKIPPED, None))
+                continue
             if special:
                 if step.members:
                     outcome = await self._run_group(step.members, payload, operation, record)
                     if outcome is not None:
                         return outcome
                     now = 0 if record is None else _clock()
-                    continue
-                if step.when is not None and not step.when(operation):
-                    if record is not None:
-                        record.append((step, now, now, payload, SKIPPED, None))
                     continue
                 trial = step.policy.health.admit() if step.disables else False
             try:
@@ -130,7 +132,9 @@ class Chain(Generic[P]):
                     context = None
                     answer = call(payload)
                 else:
-                    context = Context(operation, view)
+                    context = _View()
+                    context._operation = operation  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+                    context._scope = view  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
                     answer = call(payload, context)
                 if awaits:
                     answer = await answer
@@ -167,7 +171,9 @@ class Chain(Generic[P]):
                     payload = answer
             elif step.may_deny if answer.__class__ is Deny else step.may_modify:
                 return Outcome(payload, answer, step.scope.plugin)
-        return Outcome(payload)
+        passed: _Passed[P] = _Passed()
+        passed.payload = payload
+        return passed
 
     async def _run_group(
         self,
@@ -243,6 +249,34 @@ class Chain(Generic[P]):
                 now = _clock()
                 what = QUEUED if queued else DROPPED if asked else SKIPPED
                 operation.record.append((step, now, now, payload, what, None))
+
+
+class _View(Context):
+    """A context that is filled in by the loop: a constructor of its own would double its cost."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+
+    else:
+        __init__ = object.__init__
+
+
+class _Passed(Outcome[P]):
+    """The outcome without a verdict, filled in likewise."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+
+    else:
+        __init__ = object.__init__
+    verdict = None
+    plugin = ""
 
 
 class _Asked:

@@ -22,6 +22,8 @@ from plugway.wrapperspecs import WRAPPER, Manager, wrapper_specs
 from plugway.wrapping import WrappingChain
 from plugway_hookspecs import Mode, Scope, Specs
 
+_STARRED = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+
 
 def compile_chains(
     plugins: Sequence[tuple[str, object, Policy]],
@@ -112,13 +114,10 @@ def _bind(hook: str, impl: pluggy.HookImpl, *, wraps: bool) -> tuple[Call, bool]
     Returns what takes payload and context (a wrapper's takes the rest of the chain as well), or
     the payload alone, and whether it is that.
     """
-    function = impl.function
-    parameters = inspect.signature(function).parameters.values()
-    for parameter in parameters:
-        if parameter.kind not in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
-            message = f"the argument {str(parameter)!r} must be positional"
-            raise ChainError(message, plugin=impl.plugin_name, hook=hook)
-    asked = tuple(parameter.name for parameter in parameters)
+    function, asked = impl.function, (*impl.argnames, *impl.kwargnames)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None or code.co_kwonlyargcount or code.co_flags & _STARRED:
+        _refuse_unpassable(hook, impl)
     given = ("payload", "context", "call_next") if wraps else ("payload", "context")
     if not set(asked) <= set(given):
         message = f"takes {', '.join(asked)}; the hook gives {' and '.join(given)}"
@@ -129,6 +128,14 @@ def _bind(hook: str, impl: pluggy.HookImpl, *, wraps: bool) -> tuple[Call, bool]
         return function, True
     places = tuple(map(given.index, asked))
     return partial(_pick, function, places), False
+
+
+def _refuse_unpassable(hook: str, impl: pluggy.HookImpl) -> None:
+    """Raise `ChainError` for an argument that can't be passed by position."""
+    for parameter in inspect.signature(impl.function).parameters.values():
+        if parameter.kind not in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
+            message = f"the argument {str(parameter)!r} must be positional"
+            raise ChainError(message, plugin=impl.plugin_name, hook=hook)
 
 
 def _pick(function: Call, places: Sequence[int], *given: Any) -> Any:

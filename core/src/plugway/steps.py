@@ -9,9 +9,9 @@ from plugway_hookspecs import Context, Mode, OnError, Operation, Scope
 
 Call = Callable[..., Any]
 """Takes the payload; the context, if the step's `view` is not None; in wrappers the rest."""
-Row = tuple[bool, Call, bool, Scope | None, "Step"]
-"""A step as the loop unpacks it: special, call, awaits, view, and the step for what is rare."""
 Predicate = Callable[[Operation], bool]
+Row = tuple[Predicate | None, bool, Call, bool, Scope | None, "Step"]
+"""A step as the loop unpacks it: when, special, call, awaits, view; the step for what is rare."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,8 +83,8 @@ class Step:
         observes = policy.mode in {Mode.AUDIT, Mode.BACKGROUND}
         self.fails_closed = not observes and policy.on_error is not OnError.IGNORE
         self.rests_closed = self.fails_closed and not policy.skip_disabled
-        special = bool(members) or self.when is not None or self.disables
-        self.row: Row = (special, call, awaits, self.view, self)
+        special = bool(members) or self.disables
+        self.row: Row = (None if members else self.when, special, call, awaits, self.view, self)
 
     def view_of(self, operation: Operation) -> tuple[Context, ...]:
         """Return what the call takes besides the payload."""
