@@ -474,9 +474,22 @@ class Wrapper(Plugin):
         yield
 
 
+class Deaf(Plugin):
+    @hookimpl(wrapper=True)
+    async def tool_pre_invoke(self, payload: ToolCall) -> None: ...
+
+
+class WrapsStartup(Plugin):
+    @hookimpl(wrapper=True)
+    async def plugin_startup(self, call_next: object) -> None: ...
+
+
 class Fine(Plugin):
     @hookimpl
     async def tool_pre_invoke(self, payload: ToolCall, context: object) -> None: ...
+
+    @hookimpl(wrapper=True)
+    async def tool_post_invoke(self, payload: object, call_next: object) -> None: ...
 
     @hookimpl
     async def tool_post_list(self, context: object) -> None: ...
@@ -514,8 +527,13 @@ WRONG: list[tuple[type[Plugin], list[str]]] = [
     ),
     (
         Wrapper,
-        ["tool_pre_invoke is a wrapper: hooks here are called one after the other, never nested"],
+        [
+            "tool_pre_invoke is a wrapper: make it `async def`, and await `call_next` instead of"
+            + " yielding"
+        ],
     ),
+    (Deaf, ["tool_pre_invoke is a wrapper: take `call_next`, or the rest would never run"]),
+    (WrapsStartup, ["plugin_startup is a wrapper: plugin_startup has nothing to wrap"]),
 ]
 
 
