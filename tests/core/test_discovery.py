@@ -489,7 +489,7 @@ class Fine(Plugin):
     async def tool_pre_invoke(self, payload: ToolCall, context: object) -> None: ...
 
     @hookimpl(wrapper=True)
-    async def tool_post_invoke(self, payload: object, call_next: object) -> None: ...
+    async def resource_pre_fetch(self, payload: object, call_next: object) -> None: ...
 
     @hookimpl
     async def tool_post_list(self, context: object) -> None: ...
@@ -527,10 +527,7 @@ WRONG: list[tuple[type[Plugin], list[str]]] = [
     ),
     (
         Wrapper,
-        [
-            "tool_pre_invoke is a wrapper: make it `async def`, and await `call_next` instead of"
-            + " yielding"
-        ],
+        ["tool_pre_invoke is a wrapper: make it `async def`, and await `call_next`, do not yield"],
     ),
     (Deaf, ["tool_pre_invoke is a wrapper: take `call_next`, or the rest would never run"]),
     (WrapsStartup, ["plugin_startup is a wrapper: plugin_startup has nothing to wrap"]),

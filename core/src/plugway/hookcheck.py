@@ -72,7 +72,7 @@ def _wrong_wrapper(plugin: object, name: str, hook: str) -> Iterator[str]:
     if "payload" not in HOOKS[hook]:
         yield f"{name} is a wrapper: {hook} has nothing to wrap"
     elif not inspect.iscoroutinefunction(inspect.unwrap(getattr(plugin, name))):
-        yield f"{name} is a wrapper: make it `async def`, and await `call_next` instead of yielding"
+        yield f"{name} is a wrapper: make it `async def`, and await `call_next`, do not yield"
     elif "call_next" not in {parameter.name for parameter in _parameters(plugin, name)}:
         yield f"{name} is a wrapper: take `call_next`, or the rest would never run"
 
