@@ -1,5 +1,6 @@
 import fnmatch
 import signal
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,6 +54,13 @@ def test_an_empty_condition_always_matches() -> None:
         ("a*b*c", "a1c2b", False),
         ("crm__*", "x\ncrm__lookup", False),
         ("*lookup", "crm__\nlookup", True),
+        ("**", "anything", True),
+        ("?*", "a", True),
+        ("?*", "", False),
+        ("a?*", "abc", True),
+        ("a?*", "a", False),
+        ("[*", "[a", True),
+        ("[*", "a", False),
     ],
 )
 def test_names_are_matched_as_globs(pattern: str, name: str, expected: bool) -> None:
@@ -63,7 +71,11 @@ def test_names_are_matched_as_globs(pattern: str, name: str, expected: bool) -> 
     ("patterns", "name", "expected"),
     [
         (["a", "b*"], "b1", True),
+        (["a", "b*"], "a", True),
+        (["a", "b*"], "c", False),
         (["a", "b*", "*c"], "a", True),
+        (["a", "b*", "*c"], "b1", True),
+        (["a", "b*", "*c"], "d", False),
         (["*", "!crm__delete"], "crm__delete", False),
         (["*", "!crm__delete"], "crm__get", True),
         (["!crm__*"], "crm__get", False),
@@ -139,6 +151,9 @@ def test_what_is_unknown_matches_no_pattern_and_is_excluded_by_none(field: str) 
         ("text/*", None, True),
         ("text/*", 7, True),
         ("!text/*", None, True),
+        ("text/*", "", True),
+        ("text/*", " ; charset=utf-8", True),
+        ("!text/*", "", True),
     ],
 )
 def test_content_types_are_those_of_the_resource(
@@ -147,6 +162,12 @@ def test_content_types_are_those_of_the_resource(
     definition = {"uri": "x"} if mime is None else {"uri": "x", "mimeType": mime}
     condition = Condition(content_types=(pattern,))
     assert matches(read(definition=definition), condition) is expected
+
+
+def test_a_content_type_that_is_taken_back_is_nobodys() -> None:
+    taken_back = Condition(content_types=("Text/html", "!text/HTML"))
+    assert not matches(read(), taken_back)
+    assert not matches(read(definition={"mimeType": "text/html"}), taken_back)
 
 
 def test_a_resource_that_nobody_lists_has_every_type_and_a_tool_has_none() -> None:
@@ -174,6 +195,53 @@ def test_a_resource_is_the_same_however_its_uri_is_written(spelling: str) -> Non
     assert matches(read(spelling), spared)
     assert not matches(read("s+memo://by-name/open"), spared)
     assert matches(read("s+memo://by-name/open/../secret"), spared)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "uri", "expected"),
+    [
+        ("s+memo://a", "s+memo://b", False),
+        ("s+memo://x/My%20Files/*", "s+memo://x/My Files/a", True),
+        ("S+MEMO://x/*", "s+memo://x/a", True),
+        ("s+memo://x/My%20Files/*", "s+memo://x/My", False),
+        ("!s+memo://x/*", "s+memo://x/a", False),
+        ("!s+memo://x/*", "s+memo://y/a", True),
+        ("!s+memo://x/%2A", "s+memo://x/a", True),
+    ],
+)
+def test_a_uri_pattern_is_the_same_however_it_is_written_unless_it_excludes(
+    pattern: str, uri: str, expected: bool
+) -> None:
+    assert matches(read(uri), Condition(resources=(pattern,))) is expected
+
+
+def test_a_resource_is_spared_if_what_it_comes_to_is_both_named_and_excluded() -> None:
+    spared = Condition(resources=("s+memo://x/*", "!s+memo://x/open/*"))
+    assert not matches(read("S+MEMO://x/open/a"), spared)
+    assert matches(read("S+MEMO://x/closed/a"), spared)
+
+
+class Name(str):
+    """A string that can be watched."""
+
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.parametrize("patterns", [("*a*",), ("*", "!*b*"), ("!b*",)])
+@pytest.mark.parametrize("field", ["tools", "resources"])
+def test_what_clients_send_is_not_kept_for_ever(field: str, patterns: tuple[str, ...]) -> None:
+    predicate = compile_conditions([Condition.model_validate({field: patterns})])
+    assert predicate is not None
+    method = "tools/call" if field == "tools" else "resources/read"
+
+    def asked(text: str) -> "weakref.ref[Name]":
+        name = Name(text)
+        assert predicate(Operation("1", method, name))
+        return weakref.ref(name)
+
+    recent = [asked(f"a{number}") for number in range(1_000)]
+    assert sum(name() is not None for name in recent) < 500
+    assert asked("a" * 1_024)() is None
 
 
 def test_fields_are_and_and_objects_are_or() -> None:
@@ -237,6 +305,9 @@ def test_no_pattern_makes_a_long_name_slow(pattern: str) -> None:
         (Condition(tools=("!a",)), []),
         (Condition(tools=("a*", "!a")), []),
         (Condition(tools=("a*", "!a?*")), []),
+        (Condition(tools=("ac*", "!ab*")), []),
+        (Condition(tools=("a", "b", "!a")), []),
+        (Condition(resources=("a/%2A", "!a/%2A")), []),
         (Condition(tools=("a[bc]", "!a[[]*")), []),
         (Condition(resources=("x",), content_types=("text/*",)), []),
         (Condition(tools=("a",), server_ids=("b",), tenant_ids=("c",), user_patterns=("d",)), []),
@@ -248,6 +319,14 @@ def test_no_pattern_makes_a_long_name_slow(pattern: str) -> None:
         (
             Condition(tools=("a*", "ac?", "b", "[x]", "!a*", "!b*", "![x]")),
             ["tools: everything it names is excluded by its own '!' patterns"],
+        ),
+        (
+            Condition(content_types=("Text/*", "!text/*")),
+            ["content_types: everything it names is excluded by its own '!' patterns"],
+        ),
+        (
+            Condition(resources=("s://a/*", "!s://*")),
+            ["resources: everything it names is excluded by its own '!' patterns"],
         ),
         (Condition(agents=("a",)), ["agents: the gateway has no agent operations yet"]),
         (
@@ -292,3 +371,23 @@ def test_what_is_called_impossible_never_matches(
 def test_wrong_conditions_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Condition.model_validate(bad)
+
+
+def test_the_error_of_a_condition_does_not_repeat_what_was_given() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Condition.model_validate({"tools": "s3cr3t", "resources": ["s://ok", 7]})
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_condition_stays_as_it_was_loaded() -> None:
+    with pytest.raises(ValidationError):
+        Condition().tools = ("a",)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("empty", ["", "!"])
+def test_an_empty_pattern_is_refused_with_what_to_do(empty: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Condition(tools=("a", empty))
+    (error,) = caught.value.errors()
+    assert error["msg"] == "an empty pattern matches nothing: remove it"
+    assert error["type"] == "plugway_pattern"

@@ -3,6 +3,7 @@
 import fnmatch
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -12,6 +13,7 @@ from plugway_hookspecs import Operation, spellings
 
 Predicate = Callable[[Operation], bool]
 Matcher = Callable[[str], bool]
+Patterns = Sequence[str]
 
 _MAGIC = re.compile(r"[*?[]")
 _METHODS = {
@@ -22,15 +24,17 @@ _METHODS = {
     "content_types": frozenset({"resources/read", "resources/subscribe"}),
 }
 """The operations that a field is about; a field that isn't listed is about all."""
+_RECENT, _LONG = 128, 1024
+"""How many answers a condition remembers, and from how many characters a name is not kept."""
 
 
 def _pattern(text: str) -> str:
-    if not text.removeprefix("!"):
+    if text in {"", "!"}:
         raise PydanticCustomError("plugway_pattern", "an empty pattern matches nothing: remove it")
     return text
 
 
-Patterns = tuple[Annotated[str, AfterValidator(_pattern)], ...] | None
+Given = tuple[Annotated[str, AfterValidator(_pattern)], ...] | None
 
 
 class Condition(BaseModel):
@@ -44,21 +48,21 @@ class Condition(BaseModel):
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
     )
 
-    server_ids: Patterns = None
+    server_ids: Given = None
     """Names of servers in `mcpServers`."""
-    tenant_ids: Patterns = None
+    tenant_ids: Given = None
     """Tenants, as authentication established them."""
-    tools: Patterns = None
+    tools: Given = None
     """Tool names as clients see them, such as `crm__*`."""
-    prompts: Patterns = None
+    prompts: Given = None
     """Prompt names as clients see them."""
-    resources: Patterns = None
-    """Resource URIs as clients see them."""
-    agents: Patterns = None
+    resources: Given = None
+    """Resource URIs as clients see them, however they are written: percent-encoded or not, say."""
+    agents: Given = None
     """Agent names."""
-    user_patterns: Patterns = None
+    user_patterns: Given = None
     """Users, as authentication established them."""
-    content_types: Patterns = None
+    content_types: Given = None
     """Media types of resources, without parameters, such as `text/*`; compared without case. A
     resource whose type its server does not list matches."""
 
@@ -67,8 +71,8 @@ def compile_conditions(conditions: Sequence[Condition]) -> Predicate | None:
     """Return one predicate that is true where any condition matches; None if there are none."""
     if not conditions:
         return None
-    predicates = [_compile(condition) for condition in conditions]
-    return predicates[0] if len(predicates) == 1 else _any_of(tuple(predicates))
+    predicates = tuple(_compile(condition) for condition in conditions)
+    return predicates[0] if len(predicates) == 1 else _any_of(predicates)
 
 
 def impossible(condition: Condition) -> list[str]:
@@ -78,7 +82,7 @@ def impossible(condition: Condition) -> list[str]:
     reasons += [
         f"{field}: everything it names is excluded by its own '!' patterns"
         for field, patterns in given.items()
-        if _contradicts(patterns)
+        if _contradict(*_compared(field, patterns))
     ]
     if "agents" in given:
         reasons.append("agents: the gateway has no agent operations yet")
@@ -88,20 +92,12 @@ def impossible(condition: Condition) -> list[str]:
     return reasons
 
 
-def compile_patterns(patterns: Sequence[str]) -> Matcher:
+def compile_patterns(patterns: Patterns) -> Matcher:
     """Return a function that tells whether a name matches a list of globs.
 
     The time it takes is linear in the length of the name, whatever the patterns.
     """
-    wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
-    refused = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
-    if not refused:
-        return _any_glob(wanted)
-    unwanted = _any_glob(refused)
-    if not wanted:
-        return lambda name: not unwanted(name)
-    accepted = _any_glob(wanted)
-    return lambda name: accepted(name) and not unwanted(name)
+    return _matcher(*_split(patterns))
 
 
 def _given(condition: Condition) -> dict[str, tuple[str, ...]]:
@@ -109,12 +105,29 @@ def _given(condition: Condition) -> dict[str, tuple[str, ...]]:
     return {name: patterns for name, patterns in fields if patterns is not None}
 
 
-def _contradicts(patterns: tuple[str, ...]) -> bool:
+def _split(patterns: Patterns) -> tuple[Patterns, Patterns]:
+    """Return the globs that accept and those that refuse."""
     wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
     refused = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
-    return bool(wanted) and all(
-        any(_covers(unwanted, pattern) for unwanted in refused) for pattern in wanted
-    )
+    return wanted, refused
+
+
+def _compared(field: str, patterns: Patterns) -> tuple[Patterns, Patterns]:
+    """Return a field's globs in the spellings that names are compared with.
+
+    What accepts a URI accepts its other spellings too; what refuses one must not grow.
+    """
+    if field == "content_types":
+        patterns = [pattern.lower() for pattern in patterns]
+    wanted, refused = _split(patterns)
+    if field == "resources":
+        wanted = [form for pattern in wanted for form in spellings(pattern)]
+    return wanted, refused
+
+
+def _contradict(wanted: Patterns, refused: Patterns) -> bool:
+    """Tell whether everything that is accepted is certainly refused."""
+    return bool(wanted) and all(any(_covers(glob, other) for glob in refused) for other in wanted)
 
 
 def _covers(glob: str, other: str) -> bool:
@@ -125,23 +138,18 @@ def _covers(glob: str, other: str) -> bool:
 
 
 def _is_prefix(glob: str) -> bool:
-    return _MAGIC.search(glob, 0, len(glob) - 1) is None and glob.endswith("*")
+    return glob.endswith("*") and not _MAGIC.search(glob[:-1])
 
 
 def _compile(condition: Condition) -> Predicate:
-    checks = [_check(field, patterns) for field, patterns in _given(condition).items()]
-    match checks:
-        case []:
-            return lambda _: True
-        case [check]:
-            return check
-        case _:
-            return _all_of(tuple(checks))
+    checks = tuple(_check(field, patterns) for field, patterns in _given(condition).items())
+    return checks[0] if len(checks) == 1 else _all_of(checks)
 
 
-def _check(field: str, patterns: tuple[str, ...]) -> Predicate:
-    matches = compile_patterns(patterns)
-    excludes_only = bool(patterns) and all(pattern.startswith("!") for pattern in patterns)
+def _check(field: str, patterns: Patterns) -> Predicate:
+    wanted, refused = _compared(field, patterns)
+    matches = _matcher(wanted, refused)
+    excludes_only = bool(refused) and not wanted
     match field:
         case "server_ids":
             return lambda op: matches(op.server) if op.server else excludes_only
@@ -150,57 +158,60 @@ def _check(field: str, patterns: tuple[str, ...]) -> Predicate:
         case "user_patterns":
             return lambda op: excludes_only if (v := op.principal.user) is None else matches(v)
         case "content_types":
-            return _content_type(tuple(p.lower() for p in patterns))
+            return _typed(matches, unlisted=bool(patterns) and not _contradict(wanted, refused))
         case "resources":
-            return _named(_METHODS[field], _any_spelling(patterns))
+            return _named(field, _remembered(lambda uri: any(map(matches, spellings(uri)))))
         case _:
-            return _named(_METHODS[field], matches)
+            return _named(field, matches)
 
 
-def _named(methods: frozenset[str], matches: Matcher) -> Predicate:
-    if len(methods) == 1:
-        (method,) = methods
-        return lambda op: op.method == method and matches(op.name)
+def _named(field: str, matches: Matcher) -> Predicate:
+    methods = _METHODS[field]
     return lambda op: op.method in methods and matches(op.name)
 
 
-def _any_spelling(patterns: tuple[str, ...]) -> Matcher:
-    """Match a URI however it is written; it is excluded only if every spelling of it is."""
-    wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
-    refused = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
-    accepts, excludes = _any_glob(wanted), _any_glob(refused)
-    if not patterns:
-        return lambda _: False
-
-    def matches(uri: str) -> bool:
-        forms = spellings(uri)
-        if wanted and not any(map(accepts, forms)):
-            return False
-        return not (refused and all(map(excludes, forms)))
-
-    return matches
-
-
-def _content_type(patterns: tuple[str, ...]) -> Predicate:
+def _typed(matches: Matcher, *, unlisted: bool) -> Predicate:
     """Match by the type that the server lists; who does not say it is asked about all the same."""
     methods = _METHODS["content_types"]
-    matches = compile_patterns(patterns)
+
+    def listed(mime: str) -> bool:
+        essence = mime.partition(";")[0].strip().lower()
+        return matches(essence) if essence else unlisted
+
+    recall = _remembered(listed)
 
     def check(operation: Operation) -> bool:
         if operation.method not in methods:
             return False
         given = operation.definition and operation.definition.get("mimeType")
-        if not isinstance(given, str):
-            return bool(patterns)
-        return matches(given.partition(";")[0].strip().lower())
+        return recall(given) if isinstance(given, str) else unlisted
 
     return check
 
 
-def _any_glob(patterns: Sequence[str]) -> Matcher:
+def _matcher(wanted: Patterns, refused: Patterns) -> Matcher:
+    accepted, unwanted = _any_glob(wanted), _any_glob(refused)
+    if not refused:
+        return accepted if all(map(_is_quick, wanted)) else _remembered(accepted)
+    if not wanted:
+        return _remembered(lambda name: not unwanted(name))
+    return _remembered(lambda name: accepted(name) and not unwanted(name))
+
+
+def _remembered(matches: Matcher) -> Matcher:
+    """Keep the answers for recent names, but no long ones: anyone may send them."""
+    recall = lru_cache(_RECENT)(matches)
+    return lambda name: recall(name) if len(name) < _LONG else matches(name)
+
+
+def _is_quick(glob: str) -> bool:
+    return _is_prefix(glob) or not _MAGIC.search(glob)
+
+
+def _any_glob(patterns: Patterns) -> Matcher:
     exact = frozenset(p for p in patterns if not _MAGIC.search(p))
     prefixes = tuple(p[:-1] for p in patterns if _is_prefix(p))
-    globs = [p for p in patterns if p not in exact and not _is_prefix(p)]
+    globs = [p for p in patterns if not _is_quick(p)]
     if not globs:
         if not prefixes:
             return exact.__contains__

@@ -93,6 +93,16 @@ def test_a_plugin_that_does_not_feel_well_is_shown(
     assert "the vault is sealed" in done.out
 
 
+def test_a_condition_that_never_matches_is_noted(plugway: Plugway, configure: Any) -> None:
+    when = [{"tools": ["a", "!a"]}, {"tools": ["b"]}]
+    configure({"plugins": [{"name": "pii", "kind": "pii_filter", "when": when}]})
+    done = plugway("check")
+    assert done.code == 0
+    assert "the plugin 'pii' has a condition that never matches" in done.out
+    (note,) = plugway("check", "--json").document["notes"]
+    assert note.endswith("tools: everything it names is excluded by its own '!' patterns")
+
+
 def test_every_mistake_of_a_configuration_is_one_line(plugway: Plugway, configure: Any) -> None:
     configure({"mcpServers": {"a": {"comand": "x"}}, "gatway": {}, "plugins": [{"name": "p"}]})
     done = plugway("check", "--json")

@@ -176,6 +176,16 @@ def test_a_guard_that_is_missing_is_no_gateway(plugway: Plugway, configure: Any)
     assert "plugway: guard: plugin kind 'there_is_none': is not installed" in done.err
 
 
+def test_what_is_odd_about_a_configuration_is_noted_first(plugway: Plugway, configure: Any) -> None:
+    when = [{"agents": ["a"]}, {"tools": ["b"]}]
+    configure({"plugins": [{"name": "guard", "kind": "deny_lst", "when": when}]})
+    first, *_ = plugway("serve").err.splitlines()
+    assert first == (
+        "note: the plugin 'guard' has a condition that never matches: agents: the gateway has no "
+        "agent operations yet"
+    )
+
+
 def test_over_stdio_nothing_but_the_protocol_reaches_standard_output(
     configure: Any, install: Any, shop: dict[str, Any]
 ) -> None:
