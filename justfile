@@ -19,6 +19,10 @@ test-on PYTHON *ARGS:
 nightly *ARGS:
     HYPOTHESIS_PROFILE=nightly uv run pytest -q -m hypothesis {{ARGS}}
 
+# change the code in small ways and see whether tests notice; minutes: just mutate conditions
+mutate *TARGETS:
+    uv run --isolated --group mutation python tools/mutate.py {{TARGETS}}
+
 lint:
     uv run ruff check
     uv run ruff format --check
