@@ -16,13 +16,10 @@ from plugway.limits import (
     read_result,
     rpc_error,
 )
-from plugway.methods import Fetch
+from plugway.methods import MAX_RENAMES, Fetch
 from plugway.routing import Parts, find
 from plugway.shaping import answer_denied, without_hop_meta
 from plugway_hookspecs import Deny, Operation, Outcome, Payload, Respond, ServerError
-
-MAX_RENAMES = 3
-"""How often plugins may send one request to another name."""
 
 log = logging.getLogger(__name__)
 

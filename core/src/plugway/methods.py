@@ -129,6 +129,9 @@ UNSERVED = {
 }
 """Methods that the gateway answers with "method not found", and why."""
 
+MAX_RENAMES = 3
+"""How often plugins may send one request to another name."""
+
 HOOKS: dict[str, tuple[type[Payload], type[Payload] | None]] = {}
 """Hook to what it takes and what a `Respond` in it may carry."""
 for _fetch in FETCHES.values():

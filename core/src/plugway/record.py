@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from plugway.failing import RestingError
 from plugway.foreign import describe
 from plugway.steps import Step
-from plugway_hookspecs import Context, Deny, Finding, Operation, Respond
+from plugway_hookspecs import Context, Deny, Finding, Operation, PluginError, Respond
 
 
 class Unasked:
@@ -93,6 +93,20 @@ def lines(operation: Operation) -> list[StepRecord]:
     """Return the record of an operation so far, in the order of the chains."""
     turns: Sequence[Turn] = operation.record or ()
     return [_line(turn) for turn in turns]
+
+
+def failures(operation: Operation) -> list[PluginError]:
+    """Return what plugins raised so far, each with the exception itself as its cause."""
+    turns: Sequence[Turn] = operation.record or ()
+    found: list[PluginError] = []
+    for step, _, _, _, answer, _ in turns:
+        error = answer.answer if isinstance(answer, Wrapped) else answer
+        if isinstance(error, BaseException):
+            scope = step.scope
+            failure = PluginError(describe(error), plugin=scope.plugin, hook=scope.hook)
+            failure.__cause__ = error
+            found.append(failure)
+    return found
 
 
 def _line(turn: Turn) -> StepRecord:

@@ -14,13 +14,13 @@ MAX_DEPTH = 128
 """Levels of nesting; deeper values are refused before they can exhaust the stack."""
 
 _SCALARS = frozenset({str, int, bool, type(None)})
-_HINT = (
+HINT = (
     "payloads are immutable: return payload.replace(...) instead; thaw(value) gives a copy to edit"
 )
 
 
 def _refuse(*_: object, **__: object) -> Never:
-    raise TypeError(_HINT)
+    raise TypeError(HINT)
 
 
 @final

@@ -1,7 +1,7 @@
 """The configuration: read from a file, checked as a whole, immutable."""
 
 from plugway.config.document import Config
-from plugway.config.loading import load, parse
+from plugway.config.loading import from_data, load, parse
 from plugway.config.models import GatewayConfig, PluginEntry, ServerConfig
 from plugway.config.reference import schema
 
@@ -10,6 +10,7 @@ __all__ = [
     "GatewayConfig",
     "PluginEntry",
     "ServerConfig",
+    "from_data",
     "load",
     "parse",
     "schema",

@@ -1,8 +1,10 @@
 """Read a configuration: file, tree, dialect, references, model."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -37,8 +39,20 @@ def parse(text: str, *, file: Path | None = None, env: Mapping[str, str] = os.en
 
     Raises `ConfigError` as `load` does.
     """
+    return _parse(text.removeprefix("\ufeff"), file, env, json=_is_json(file))
+
+
+def from_data(data: Mapping[str, Any], *, env: Mapping[str, str] = os.environ) -> Config:
+    """Read a configuration from JSON values, as if they stood in a file.
+
+    Raises `ConfigError` as `load` does, `TypeError` for what JSON can't carry.
+    """
+    return _parse(json.dumps(dict(data)), None, env, json=True)
+
+
+def _parse(text: str, file: Path | None, env: Mapping[str, str], *, json: bool) -> Config:
     try:
-        reading = read(text.removeprefix("\ufeff"), json=_is_json(file))
+        reading = read(text, json=json)
     except ConfigError as error:
         raise _in_file(error, file) from None
     replaced = replace(reading.root, env, file)
