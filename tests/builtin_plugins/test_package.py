@@ -16,6 +16,7 @@ from plugway_builtin_plugins.pii_filter import PiiFilter
 from plugway_builtin_plugins.regex_transform import RegexTransform
 from plugway_builtin_plugins.schema_guard import SchemaGuard, compiler
 from plugway_builtin_plugins.selections import EVERYTHING, LISTS, REQUESTS, RESULTS, hooks_of
+from plugway_builtin_plugins.stats import Stats, figures
 from plugway_hookspecs import ENTRY_POINT_GROUP, PROJECT, Plugin, PluginConfig, Specs
 
 KINDS: dict[str, type[Plugin]] = {
@@ -23,6 +24,7 @@ KINDS: dict[str, type[Plugin]] = {
     "deny_list": DenyList,
     "regex_transform": RegexTransform,
     "schema_guard": SchemaGuard,
+    "stats": Stats,
 }
 README = Path(__file__).parents[2] / "builtin_plugins" / "README.md"
 
@@ -71,8 +73,12 @@ def test_hooks_are_marked_and_take_what_the_contract_gives(kind: type[Plugin]) -
     plugin = kind(kind.Config.model_validate(config.get(kind, {})), name="x")
     manager.register(plugin)
     hooks = {caller.name for caller in manager.get_hookcallers(plugin) or ()}
-    expected = {"tool_pre_invoke", "tool_post_invoke"}
-    assert hooks == (expected if kind is SchemaGuard else REQUESTS | RESULTS | LISTS)
+    expected: dict[type[Plugin], set[str] | frozenset[str]] = {
+        PiiFilter: REQUESTS | RESULTS | LISTS | {"register_hooks", "plugin_startup"},
+        SchemaGuard: {"tool_pre_invoke", "tool_post_invoke"},
+        Stats: REQUESTS | RESULTS | {"register_routes"},
+    }
+    assert hooks == expected.get(kind, REQUESTS | RESULTS | LISTS)
 
 
 def test_groups_of_hooks_cover_every_hook_that_has_a_payload() -> None:
@@ -83,7 +89,11 @@ def test_groups_of_hooks_cover_every_hook_that_has_a_payload() -> None:
 
 @pytest.mark.parametrize(
     ("module", "needs", "extra"),
-    [(patterns, "re2", "regex"), (compiler, "jsonschema_rs", "schema")],
+    [
+        (patterns, "re2", "regex"),
+        (compiler, "jsonschema_rs", "schema"),
+        (figures, "prometheus_client", "stats"),
+    ],
 )
 def test_a_missing_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, module: ModuleType, needs: str, extra: str

@@ -12,7 +12,10 @@ PII = PiiFilter(PiiFilter.Config(), name="pii")
 
 def masked(text: str) -> str:
     context = Context(Operation(id="1", method="tools/call"), Scope("pii"))
-    result = PII.tool_post_invoke(ToolResult(content=[{"type": "text", "text": text}]), context)
+    answer = PII.tool_post_invoke(ToolResult(content=[{"type": "text", "text": text}]), context)
+    with pytest.raises(StopIteration) as done:  # it waits for nobody
+        answer.send(None)
+    result = done.value.value
     assert result is None or isinstance(result, ToolResult)
     return text if result is None else str(result.content[0]["text"])
 

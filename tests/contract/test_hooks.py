@@ -3,27 +3,40 @@
 import inspect
 import logging
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import click
 import pytest
 from click.testing import CliRunner
+from importlib_metadata import EntryPoint
 
-from plugway.cli.commands.hooks import list_hooks
+from plugway.chain import Chain
+from plugway.cli.commands.hooks import list_hooks, signature_of
 from plugway.compiler import compile_chains
+from plugway.config import parse
 from plugway.discovery import discover
 from plugway.failing import PLUGIN_ERROR
 from plugway.hookcheck import implementations, validate_hooks
+from plugway.hooktable import collect_hooks
 from plugway.instances import ModuleInstance, PluginHost, call_lifecycle
 from plugway.methods import HOOKS
+from plugway.registry import open_registry
+from plugway.routes import check_routes
 from plugway.steps import Policy
+from plugway_builtin_plugins.pii_filter import PiiFilter
 from plugway_external_bridge.wire.hooks import HOOKS as BRIDGED
 from plugway_hookspecs import (
+    ENTRY_POINT_GROUP,
     Context,
     Deny,
+    HttpRequest,
+    HttpResponse,
     Operation,
     Payload,
     Plugin,
@@ -43,8 +56,14 @@ from plugway_hookspecs import (
 
 ROOT = Path(__file__).parents[2]
 SIGNATURES = {hook.name: hook.name + hook.signature for hook in list_hooks()}
-LIFECYCLE = {"plugin_startup", "plugin_shutdown", "plugin_health"}
-AT_LOAD = {"register_commands"}
+LIFECYCLE = {"plugin_startup", "plugin_shutdown", "plugin_health", "register_routes"}
+AT_LOAD = {
+    "register_commands": "manager.hook.register_commands(cli=collector)",
+    "register_hooks": '_HOOK = "register_hooks"',
+}
+"""What is called before there is an instance, and how."""
+CUSTOM = collect_hooks(discover().kinds.values())
+"""The hooks that shipped plugins add."""
 
 UNUSED = {"plugin_shutdown"}
 """What no shipped plugin needs so far: none holds anything that has to be let go of."""
@@ -88,12 +107,12 @@ def shipped() -> dict[str, set[str]]:
 
 
 def test_every_hook_is_called_by_something() -> None:
-    assert SIGNATURES.keys() == HOOKS.keys() | LIFECYCLE | AT_LOAD
+    assert SIGNATURES.keys() == HOOKS.keys() | LIFECYCLE | AT_LOAD.keys()
     sources = "\n".join(file.read_text() for file in (ROOT / "core" / "src").rglob("*.py"))
     for hook in LIFECYCLE:
         assert re.search(rf'call_lifecycle\([^)]*"{hook}"', sources), hook
-    for hook in AT_LOAD:
-        assert f".hook.{hook}(" in sources, hook
+    for hook, called in AT_LOAD.items():
+        assert called in sources, hook
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -166,7 +185,7 @@ async def run(plugin: object, hook: str) -> None:
             assert outcome.verdict.code != PLUGIN_ERROR
 
 
-@pytest.mark.parametrize("hook", sorted(SIGNATURES.keys() - AT_LOAD))
+@pytest.mark.parametrize("hook", sorted(SIGNATURES.keys() - AT_LOAD.keys()))
 async def test_a_hooks_example_is_a_plugin_that_works(
     hook: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,7 +197,8 @@ async def test_a_hooks_example_is_a_plugin_that_works(
     assert validate_hooks(kind) == []
     assert hook in implementations(kind).values()
     plugin = kind(kind.Config(), name="example")
-    await call_lifecycle(plugin, "plugin_startup", PluginHost("example", {}, lambda: None))
+    host = PluginHost("example", {}, lambda: None, chains=dict[str, Chain[Any]]().__getitem__)
+    await call_lifecycle(plugin, "plugin_startup", host)
     for each in sorted(HOOKS.keys() & set(implementations(kind).values())):
         await run(plugin, each)
     assert await call_lifecycle(plugin, "plugin_health") is None
@@ -193,6 +213,51 @@ def test_the_example_of_a_command_adds_one_that_works() -> None:
     group = click.Group()
     vars(module)["register_commands"](group)
     assert CliRunner().invoke(group, ["greet", "Ann"]).output == "Hello, Ann!\n"
+
+
+async def through_registry(
+    monkeypatch: pytest.MonkeyPatch, payload: Payload, hook: str, **kinds: object
+) -> Any:
+    """Run a hook with one plugin of each kind, in the order of their names."""
+    module = ModuleType("kinds_of_an_example")
+    vars(module).update(kinds)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    points = [EntryPoint(kind, f"{module.__name__}:{kind}", ENTRY_POINT_GROUP) for kind in kinds]
+    text = "plugins: [" + ",".join(f"{{name: {kind}, kind: {kind}}}" for kind in kinds) + "]"
+    config = await anyio.to_thread.run_sync(parse, text)
+    async with open_registry(config, discover(entry_points=points), {}) as registry:
+        return await registry.chain(hook)(payload, Operation("7", "tools/call", "crm__find"))
+
+
+async def test_the_example_of_a_hook_adds_one_that_another_plugin_implements(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    example = does("register_hooks")
+    kinds = {name: example[name] for name in ("Budget", "Searches")}
+    for tool, verdict in (("find", None), ("search", Deny("costs 150 cents", code="budget"))):
+        call = ToolCall(tool)
+        outcome = await through_registry(monkeypatch, call, "tool_pre_invoke", **kinds)
+        assert outcome.verdict == verdict
+
+
+async def test_the_example_of_a_route_answers() -> None:
+    kind = does("register_routes")["Last"]
+    plugin = kind(kind.Config(), name="example")
+    plugin.tool_pre_invoke(ToolCall("crm__find"))
+    (route,) = check_routes("example", plugin.register_routes())
+    answer = await route.handler(HttpRequest("GET", route.path))
+    assert answer == HttpResponse('{"tool": "crm__find"}', content_type="application/json")
+
+
+async def test_the_example_of_a_shipped_plugins_hook_does_what_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    example = ModuleType("example")
+    exec(custom_sections()["pii_found"][1], vars(example))
+    kinds = {"HouseRules": example.HouseRules, "PiiFilter": PiiFilter}
+    call = ToolCall("x", {"a": "Blue Heron: ann@acme.example, bob@other.example"})
+    outcome = await through_registry(monkeypatch, call, "tool_pre_invoke", **kinds)
+    assert outcome.payload.arguments == {"a": "[PROJECT]: ann@acme.example, [EMAIL]"}
 
 
 def does(hook: str) -> Mapping[str, Any]:
@@ -232,3 +297,42 @@ def test_every_hook_is_implemented_by_a_plugin_in_a_test(hook: str) -> None:
     files = [*(ROOT / "tests" / "core").rglob("*.py"), *(ROOT / "tests" / "property").rglob("*.py")]
     implemented = re.compile(rf'def {hook}\(|specname="{hook}"')
     assert any(implemented.search(file.read_text()) for file in files)
+
+
+# the hooks that shipped plugins add
+
+CUSTOM_SECTION = re.compile(
+    r"^### `(\w+)(\([^\n]*)`\n(.*?)^```python\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
+
+
+def custom_sections() -> dict[str, tuple[str, str, str]]:
+    """Read the documentation: hook to signature, example and text."""
+    page = (ROOT / "docs" / "hooks.md").read_text()
+    found = CUSTOM_SECTION.findall(page)
+    return {name: (name + rest, example, text) for name, rest, text, example in found}
+
+
+def test_every_custom_hook_is_documented_with_its_signature_and_its_package() -> None:
+    assert not CUSTOM.failures
+    assert custom_sections().keys() == CUSTOM.custom.keys()
+    for name, (title, _, text) in custom_sections().items():
+        hook = CUSTOM.custom[name]
+        assert title == name + signature_of(hook.specs, name)
+        said = " ".join((inspect.getdoc(getattr(hook.specs, name)) or "").split()).rstrip(".")
+        words = " ".join(text.split())
+        assert words.startswith(said)
+        assert f"`{hook.source.distribution}`" in words
+        assert re.search(r"\braising\b", words), "what raising means"
+
+
+@pytest.mark.parametrize("hook", CUSTOM.custom)
+def test_every_custom_hook_is_fired_implemented_by_an_example_and_tested(hook: str) -> None:
+    fired = re.compile(rf'\.fire\(\s*"{hook}"')
+    implemented = re.compile(rf"def {hook}\(")
+    for pattern, where in (
+        (fired, ROOT / "builtin_plugins"),
+        (implemented, ROOT / "examples"),
+        (implemented, ROOT / "tests" / "builtin_plugins"),
+    ):
+        assert any(pattern.search(file.read_text()) for file in where.rglob("*.py")), where

@@ -502,7 +502,7 @@ class Fine(Plugin):
 
     @staticmethod
     @hookimpl
-    def tool_post_invoke(payload: object) -> None: ...
+    def prompt_post_fetch(payload: object) -> None: ...
 
     @property
     def other(self) -> str:
@@ -556,7 +556,7 @@ def test_wrong_hooks_are_found_in_modules(site: Site) -> None:
     """
     site.package("mod", source, value="")
     assert validate_hooks(discover().kinds["mod"].load()) == [
-        "there is no hook 'nothing_like_it'",
+        "there is no hook 'nothing_like_it'; if a package adds it, configure one of its plugins",
         "tool_pre_invoke: there is no argument 'contxt'; the hook has payload, context",
         "tool_post_invoke is not marked with `@hookimpl`: it would never be called",
     ]

@@ -17,6 +17,7 @@ from plugway import instances, registry
 from plugway.config import parse
 from plugway.discovery import Discovery, discover
 from plugway.errors import StartupError
+from plugway.hooktable import HookTable
 from plugway.registry import Registry, open_registry
 from plugway_hookspecs import (
     ENTRY_POINT_GROUP,
@@ -837,7 +838,7 @@ async def test_headers_reach_the_plugins_that_may_read_them(
 
 
 def test_an_empty_registry_has_an_empty_chain_for_every_hook() -> None:
-    found = Registry(queue=1, threads=1)
+    found = Registry(HookTable(), queue=1, threads=1)
     assert not found.chain("tool_pre_invoke")
     assert not found.chain("tool_post_invoke")
     found.close()

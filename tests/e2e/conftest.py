@@ -104,7 +104,8 @@ def serve_http() -> Serve:
         text = json.dumps(config)
         loaded = await anyio.to_thread.run_sync(lambda: parse(text, file=None, env={}))
         async with open_gateway(loaded) as gateway, anyio.create_task_group() as tasks:
-            server = HttpServer(http_app(gateway.edge, gateway.config.gateway), "127.0.0.1", 0)
+            app = http_app(gateway.edge, gateway.config.gateway, gateway.registry)
+            server = HttpServer(app, "127.0.0.1", 0)
             tasks.start_soon(server.serve)
             await server.listening.wait()
             yield gateway, f"http://127.0.0.1:{server.port}/mcp"

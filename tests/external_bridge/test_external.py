@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import anyio
 import pytest
@@ -14,6 +14,8 @@ from plugway_external_bridge.external import External
 from plugway_hookspecs import (
     Context,
     Operation,
+    Outcome,
+    Payload,
     PluginError,
     Scope,
     Server,
@@ -22,6 +24,7 @@ from plugway_hookspecs import (
     ToolCall,
 )
 
+P = TypeVar("P", bound=Payload)
 Manager = Callable[..., AbstractAsyncContextManager[Server]]
 
 GUARD: dict[str, Any] = {
@@ -69,6 +72,12 @@ class Host:
         return {self._server.name: self._server}[name]
 
     def parts_changed(self) -> None: ...
+
+    def implemented(self, hook: str) -> bool:
+        return False
+
+    async def fire(self, hook: str, payload: P, context: Context) -> Outcome[P]:
+        return Outcome(payload)
 
 
 async def start(server: Server, **config: Any) -> External:

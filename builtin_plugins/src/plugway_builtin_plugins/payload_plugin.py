@@ -1,7 +1,8 @@
-"""The base of kinds that look at every channel in the same way."""
+"""The bases of kinds that look at every channel in the same way."""
 
 from abc import ABC, abstractmethod
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from plugway_hookspecs import (
     Context,
@@ -98,3 +99,34 @@ class PayloadPlugin(Plugin, ABC):
     ) -> ResourceTemplateList | Deny | None:
         """See the list of resource templates."""
         return self._see(payload, context, "resource_template_post_list")
+
+
+def _channel(hook: str) -> Callable[["AsyncPayloadPlugin", Any, Context], Coroutine[Any, Any, Any]]:
+    @hookimpl
+    async def see(self: "AsyncPayloadPlugin", payload: Any, context: Context) -> Any:
+        return await self.inspect(payload, context, hook) if hook in self.hooks else None
+
+    return see
+
+
+class AsyncPayloadPlugin(Plugin, ABC):
+    """The same for kinds that ask others before they decide."""
+
+    def __init__(self, config: PluginConfig, *, name: str, hooks: frozenset[str]) -> None:
+        super().__init__(config, name=name)
+        self.hooks = hooks
+
+    @abstractmethod
+    async def inspect(self, payload: P, context: Context, hook: str) -> P | Deny | None:
+        """Return what the hook returns for this payload; called for the chosen hooks only."""
+
+    tool_pre_invoke = _channel("tool_pre_invoke")
+    tool_post_invoke = _channel("tool_post_invoke")
+    tool_post_list = _channel("tool_post_list")
+    prompt_pre_fetch = _channel("prompt_pre_fetch")
+    prompt_post_fetch = _channel("prompt_post_fetch")
+    prompt_post_list = _channel("prompt_post_list")
+    resource_pre_fetch = _channel("resource_pre_fetch")
+    resource_post_fetch = _channel("resource_post_fetch")
+    resource_post_list = _channel("resource_post_list")
+    resource_template_post_list = _channel("resource_template_post_list")

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeAlias
 
 import anyio
 import pluggy
@@ -20,7 +21,10 @@ from plugway.methods import HOOKS
 from plugway.steps import Call, Policy, Step
 from plugway.wrapperspecs import WRAPPER, Manager, wrapper_specs
 from plugway.wrapping import WrappingChain
-from plugway_hookspecs import Mode, Scope, Specs
+from plugway_hookspecs import Mode, Payload, Scope, Specs
+
+Hooks: TypeAlias = Mapping[str, tuple[type[Payload], type[Payload] | None]]
+"""Hook to what it takes and what a `Respond` in it may carry."""
 
 _STARRED = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
@@ -29,15 +33,19 @@ def compile_chains(
     plugins: Sequence[tuple[str, object, Policy]],
     pool: Executor | None = None,
     offer: Offer | None = None,
+    *,
+    hooks: Hooks = HOOKS,
+    specs: Sequence[type | ModuleType] = (),
 ) -> dict[str, Chain[Any]]:
     """Register plugins (name, object, policy) with pluggy and compile the chain of every hook.
 
-    `pool` has the threads of threaded plugins, `offer` takes what background plugins get. Raises
+    `pool` has the threads of threaded plugins, `offer` takes what background plugins get; `hooks`
+    are those that have chains, `specs` declare the ones among them that packages add. Raises
     `PluginSetupError` or `ChainError`, naming the plugin, for what can't be called.
     """
     manager = Manager()
-    manager.add_hookspecs(Specs)
-    manager.add_hookspecs(wrapper_specs(HOOKS))
+    for declared in (Specs, *specs, wrapper_specs(hooks)):
+        manager.add_hookspecs(declared)
     # pluggy calls first what was registered last; ties shall keep the order of the configuration
     for name, plugin, _ in reversed(plugins):
         try:
@@ -49,7 +57,7 @@ def compile_chains(
             raise PluginSetupError(str(error), plugin=name) from error
     policies = {name: policy for name, _, policy in plugins}
     chains: dict[str, Chain[Any]] = {}
-    for hook, (payload, result) in HOOKS.items():
+    for hook, (payload, result) in hooks.items():
         steps = _compile_steps(hook, manager, policies, pool)
         kind = WrappingChain if any(step.wraps for step in steps) else Chain
         chains[hook] = kind(hook, steps, payload, result, offer)

@@ -39,6 +39,11 @@ class KindSource:
         """The object reference, such as `package.module:Class`."""
         return self.entry_point.value
 
+    @property
+    def package(self) -> str:
+        """The distribution and its version, such as `acme-score 1.2`; empty if nobody knows."""
+        return f"{self.distribution} {self.version}".strip()
+
     def error(self, cause: str, advice: str = "") -> PluginLoadError:
         """Return an error about this kind, with the package it comes from."""
         return PluginLoadError(

@@ -5,33 +5,45 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 import pluggy
 from pydantic import ValidationError
 
+from plugway import hookcheck, methods
 from plugway.conditions import compile_conditions
 from plugway.config import Config, PluginEntry
 from plugway.discovery import KindSource, validate_hooks
 from plugway.errors import PluginSetupError
+from plugway.firing import Chains, custom_chain, fire
 from plugway.foreign import describe, is_failure
 from plugway.hookcheck import implementations
-from plugway.methods import HOOKS
+from plugway.hooktable import HookTable
+from plugway.routes import ROUTES_PATH, check_routes
 from plugway.steps import Policy
 from plugway_hookspecs import (
     PROJECT,
+    Context,
+    HttpRoute,
     Mode,
     OnError,
+    Outcome,
     Part,
+    Payload,
     Plugin,
     PlugwayError,
     Server,
 )
 
+P = TypeVar("P", bound=Payload)
+
 STARTUP_SECONDS = 30.0
 SHUTDOWN_SECONDS = 5.0
+
+_CHAINLESS = hookcheck.HOOKS.keys() - methods.HOOKS.keys()
+"""The hooks for the life of a plugin, and for what it adds to the gateway."""
 
 log = logging.getLogger(__name__)
 _markers = pluggy.PluginManager(PROJECT)
@@ -60,11 +72,24 @@ class Instance:
     plugin: object
     policy: Policy
     parts: tuple[Part, ...] = ()
+    routes: tuple[HttpRoute, ...] = ()
 
     @property
     def name(self) -> str:
         """The plugin's name in the configuration."""
         return self.entry.name
+
+    @property
+    def is_for_chains(self) -> bool:
+        """Whether it has, or may have, something to say in a chain."""
+        has_parts = isinstance(self.plugin, Plugin) and type(self.plugin).parts is not Plugin.parts
+        others = set(implementations(self.plugin).values()) - _CHAINLESS
+        return has_parts or bool(others)
+
+    @property
+    def urls(self) -> list[str]:
+        """The paths under which its HTTP routes are served."""
+        return [f"{ROUTES_PATH}/{self.name}{route.path}" for route in self.routes]
 
     def steps(self) -> list[tuple[str, object, Policy]]:
         """Return what goes into the chains: name, object and policy of each part."""
@@ -100,6 +125,7 @@ class PluginHost:
     name: str
     servers: Mapping[str, Server]
     changed: Callable[[], None]
+    chains: Chains
     logger: logging.Logger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,14 +139,24 @@ class PluginHost:
         """Read the plugin's parts again and compile the chains anew."""
         self.changed()
 
+    def implemented(self, hook: str) -> bool:
+        """Whether a plugin implements a custom hook now; raises `PluginError`."""
+        return bool(custom_chain(self.chains, hook, self.name))
 
-async def create(config: Config, index: int, source: KindSource) -> Instance:
+    async def fire(self, hook: str, payload: P, context: Context) -> Outcome[P]:
+        """Run the chain of a custom hook in the operation of `context`; raises `PluginError`."""
+        return await fire(self.chains, hook, payload, context, plugin=self.name)
+
+
+async def create(config: Config, index: int, source: KindSource, hooks: HookTable) -> Instance:
     """Load the kind of `config.plugins[index]` and make an instance of it.
 
     Raises `PluginLoadError` where the package is broken, `ConfigError` where the entry is, and
     `PluginSetupError` where the kind refuses what looked right.
     """
     entry = config.plugins[index]
+    if (failure := hooks.failures.get(entry.kind)) is not None:
+        raise failure
     kind = await anyio.to_thread.run_sync(source.load)  # imports
     if isinstance(kind, ModuleType):
         if entry.config or entry.server:
@@ -131,7 +167,7 @@ async def create(config: Config, index: int, source: KindSource) -> Instance:
     else:
         plugin = _construct(config, index, kind)
         declared = kind.capabilities
-    if wrong := validate_hooks(plugin):
+    if wrong := validate_hooks(plugin, hooks.arguments):
         raise PluginSetupError("; ".join(wrong), plugin=entry.name)
     return Instance(entry, source, plugin, _policy(entry, declared))
 
@@ -172,26 +208,30 @@ def _policy(entry: PluginEntry, declared: frozenset[str]) -> Policy:
     )
 
 
-async def start(instance: Instance, host: PluginHost) -> None:
-    """Call `plugin_startup` and read the parts; raises `PluginSetupError`."""
+async def start(instance: Instance, host: PluginHost, hooks: HookTable) -> None:
+    """Call `plugin_startup`, read parts and routes; raises `PluginSetupError`."""
+    step = "plugin_startup"
     try:
         with anyio.move_on_after(STARTUP_SECONDS) as scope:
             await call_lifecycle(instance.plugin, "plugin_startup", host)
-            read_parts(instance)
+            read_parts(instance, hooks)
+            step = "register_routes"
+            found = await call_lifecycle(instance.plugin, "register_routes")
+            instance.routes = check_routes(instance.name, () if found is None else found)
     except BaseException as error:
         if not is_failure(error):
             raise
-        raise _setup_error("plugin_startup", error, instance.name) from error
+        raise _setup_error(step, error, instance.name) from error
     if scope.cancelled_caught:
-        message = f"plugin_startup took longer than {STARTUP_SECONDS:g} s"
+        message = f"{step} took longer than {STARTUP_SECONDS:g} s"
         raise PluginSetupError(message, plugin=instance.name)
 
 
-def read_parts(instance: Instance) -> None:
+def read_parts(instance: Instance, hooks: HookTable) -> None:
     """Ask a plugin what steps it consists of now; raises `PluginSetupError` for nonsense."""
     plugin = instance.plugin
     parts = tuple(plugin.parts()) if isinstance(plugin, Plugin) else ()
-    if parts and (own := sorted(HOOKS.keys() & implementations(plugin).values())):
+    if parts and (own := sorted(hooks.chains.keys() & implementations(plugin).values())):
         message = f"it has parts, so its own {own[0]} would never be called: make it a part"
         raise PluginSetupError(message, plugin=instance.name)
     names = [part.name for part in parts]
@@ -199,7 +239,7 @@ def read_parts(instance: Instance) -> None:
         if names.count(part.name) > 1:
             message = f"two of its parts are called {part.name!r}"
             raise PluginSetupError(message, plugin=instance.name)
-        if wrong := validate_hooks(part.plugin):
+        if wrong := validate_hooks(part.plugin, hooks.arguments):
             message = f"part {part.name!r}: {'; '.join(wrong)}"
             raise PluginSetupError(message, plugin=instance.name)
     instance.parts = parts

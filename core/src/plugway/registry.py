@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from plugway.background import Background
 from plugway.chain import Chain
@@ -20,8 +21,8 @@ from plugway.discovery import Discovery
 from plugway.errors import PluginSetupError, StartupError
 from plugway.failing import PLUGIN_ERROR
 from plugway.foreign import describe, is_failure
+from plugway.hooktable import HookTable, collect_hooks, configured_kinds
 from plugway.instances import Instance, PluginHost, call_lifecycle, create, read_parts, start, stop
-from plugway.methods import HOOKS
 from plugway.steps import Step
 from plugway_hookspecs import (
     Mode,
@@ -58,13 +59,20 @@ class Registry:
     """The plugins of one configuration, with their chains."""
 
     def __init__(
-        self, *, queue: int, threads: int, workers: int = 1, timeout: float = 120.0
+        self,
+        hooks: HookTable,
+        *,
+        queue: int,
+        threads: int,
+        workers: int = 1,
+        timeout: float = 120.0,
     ) -> None:
         """Make an empty registry.
 
         `queue` and `workers` bound background work, `threads` threaded plugins, `timeout` one `run`
         (seconds).
         """
+        self.hooks = hooks
         self._timeout = timeout
         self.instances: list[Instance] = []
         self.problems: list[Problem] = []
@@ -75,7 +83,7 @@ class Registry:
         self.compile()
 
     def chain(self, hook: str) -> Chain[Any]:
-        """Return the hook's chain as it is compiled now."""
+        """Return the hook's chain as it is compiled now; raises `KeyError` for an unknown hook."""
         return self._chains[hook]
 
     def add(self, instance: Instance) -> None:
@@ -84,9 +92,15 @@ class Registry:
         Raises `PluginSetupError` or `ChainError` where it can't be compiled with the others.
         """
         self._compile([*self.instances, instance])
-        if instance.policy.mode not in _OBSERVERS and not self._hooks(instance):
+        guards = instance.policy.mode not in _OBSERVERS and not self._only_extends(instance)
+        if guards and not self._hooks(instance):
             raise PluginSetupError("it has no hook: nothing would be guarded", plugin=instance.name)
         self.instances.append(instance)
+
+    def _only_extends(self, instance: Instance) -> bool:
+        """Whether a plugin is there for the routes or the hooks that it adds, and for no chain."""
+        extends = bool(instance.routes) or self.hooks.extended_by(instance.entry.kind)
+        return extends and not instance.is_for_chains
 
     def compile(self) -> None:
         """Register everything anew and replace all chains at once; raises `PluginSetupError`."""
@@ -95,7 +109,13 @@ class Registry:
 
     def _compile(self, instances: Sequence[Instance]) -> dict[str, Chain[Any]]:
         steps = [step for instance in instances for step in instance.steps()]
-        return compile_chains(steps, self._pool, self.background.offer)
+        return compile_chains(
+            steps,
+            self._pool,
+            self.background.offer,
+            hooks=self.hooks.chains,
+            specs=self.hooks.specs,
+        )
 
     def _hooks(self, instance: Instance) -> set[str]:
         """Return the hooks in which a plugin, or one of its parts, is called."""
@@ -109,7 +129,7 @@ class Registry:
         """Take over a plugin's new parts; where they can't be compiled the old chains stay."""
         old, guarded = instance.parts, self._hooks(instance)
         try:
-            read_parts(instance)
+            read_parts(instance, self.hooks)
             if lost := sorted(guarded - self._hooks(instance)):
                 message = f"nothing would guard {', '.join(lost)} any more"
                 raise PluginSetupError(message, plugin=instance.name)
@@ -132,7 +152,7 @@ class Registry:
 
     def _info(self, instance: Instance) -> PluginInfo:
         names = {name for name, _, _ in instance.steps()}
-        hooks = [h for h in HOOKS if any(_serves(step, names) for step in self.steps(h))]
+        hooks = [h for h in self._chains if any(_serves(step, names) for step in self.steps(h))]
         kind = type(instance.plugin)
         schema = kind.Config.model_json_schema() if issubclass(kind, Plugin) else {}
         return PluginInfo(
@@ -167,7 +187,7 @@ class Registry:
 
     def _only(self, plugin: str, hook: str) -> Chain[Any]:
         instance = next((i for i in self.instances if i.name == plugin), None)
-        if instance is None or hook not in HOOKS:
+        if instance is None or hook not in self._chains:
             raise KeyError(plugin if instance is None else hook)
         chain = self._compile([instance])[hook].without_wrappers()
         if not chain:
@@ -208,7 +228,10 @@ async def open_registry(
     starts here. Without, it is among `Registry.problems`.
     """
     gateway = config.gateway
+    kinds = configured_kinds(config, discovery)
+    hooks = await anyio.to_thread.run_sync(collect_hooks, kinds)  # imports
     registry = Registry(
+        hooks,
         queue=gateway.background_queue,
         workers=gateway.background_workers,
         threads=gateway.threads,
@@ -244,13 +267,14 @@ async def _add(
     entry = config.plugins[index]
     instance: Instance | None = None
     try:
-        instance = await create(config, index, discovery.kind(entry.kind))
+        instance = await create(config, index, discovery.kind(entry.kind), registry.hooks)
 
         def changed(instance: Instance = instance) -> None:
             if instance in registry.instances:
                 registry.parts_changed(instance)
 
-        await start(instance, PluginHost(entry.name, servers, changed))
+        host = PluginHost(entry.name, servers, changed, registry.chain)
+        await start(instance, host, registry.hooks)
         registry.add(instance)
     except BaseException as error:
         if instance is not None:

@@ -9,7 +9,7 @@ from plugway_hookspecs.errors import (
     ServerUnavailableError,
 )
 from plugway_hookspecs.frozen import FrozenDict, FrozenList, freeze, thaw
-from plugway_hookspecs.host import CommandGroup, Host, Server
+from plugway_hookspecs.host import CommandGroup, HookRegistrar, Host, Server
 from plugway_hookspecs.markers import ENTRY_POINT_GROUP, PROJECT, hookimpl, hookspec
 from plugway_hookspecs.modes import Mode, OnError
 from plugway_hookspecs.payloads import (
@@ -26,6 +26,7 @@ from plugway_hookspecs.payloads import (
     ToolResult,
 )
 from plugway_hookspecs.plugin import Part, Plugin, PluginConfig
+from plugway_hookspecs.routes import HttpRequest, HttpResponse, HttpRoute
 from plugway_hookspecs.runner import Outcome, PluginInfo, PluginRunner
 from plugway_hookspecs.specs import Specs
 from plugway_hookspecs.spelling import spellings
@@ -42,7 +43,11 @@ __all__ = [
     "Finding",
     "FrozenDict",
     "FrozenList",
+    "HookRegistrar",
     "Host",
+    "HttpRequest",
+    "HttpResponse",
+    "HttpRoute",
     "Mode",
     "NotJsonError",
     "OnError",

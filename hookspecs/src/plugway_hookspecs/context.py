@@ -224,3 +224,8 @@ class Context:
         """Take over what was written to `shared`; the chain does so when a turn has ended well."""
         if (shared := getattr(self, "_shared", None)) is not None:
             shared.take_over()
+
+
+def operation_of(context: Context) -> Operation:
+    """Return the operation that a context is a view of; for the gateway, not for plugins."""
+    return context._operation  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

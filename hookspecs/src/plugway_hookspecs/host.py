@@ -2,7 +2,14 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Protocol
+from types import ModuleType
+from typing import Any, Protocol, TypeVar
+
+from plugway_hookspecs.context import Context
+from plugway_hookspecs.payloads import Payload
+from plugway_hookspecs.runner import Outcome
+
+P = TypeVar("P", bound=Payload)
 
 
 class Server(Protocol):
@@ -47,6 +54,35 @@ class Host(Protocol):
 
     def parts_changed(self) -> None:
         """Ask the gateway to read the plugin's `parts()` again and compile the chains anew."""
+        ...
+
+    def implemented(self, hook: str) -> bool:
+        """Whether a plugin implements a custom hook now; spares making a payload for nobody.
+
+        Raises `PluginError` where no configured plugin adds the hook.
+        """
+        ...
+
+    async def fire(self, hook: str, payload: P, context: Context) -> Outcome[P]:
+        """Run the chain of a custom hook as a part of the operation that `context` is about.
+
+        The outcome has the payload as the plugins left it and, where one of them stopped the chain
+        (or failed, and guards), its `Deny`: what that means is for the caller to decide. Raises
+        `PluginError` for a hook that no configured plugin adds, for a payload of another type, and
+        where hooks fire hooks without end.
+        """
+        ...
+
+
+class HookRegistrar(Protocol):
+    """Takes the hooks that a package adds; given to `register_hooks`."""
+
+    def add(self, specs: type | ModuleType) -> None:
+        """Add the functions marked with `hookspec` in a class or a module.
+
+        Each is `async def name(self, payload: P, context: Context) -> P | Deny | None`, and `P`
+        is a frozen, slotted dataclass derived from `Payload`.
+        """
         ...
 
 

@@ -6,8 +6,10 @@ one), `Deny`, or, in pre hooks, `Respond`. An exception is a plugin error, never
 `on_error` decides what it means.
 """
 
+from collections.abc import Sequence
+
 from plugway_hookspecs.context import Context
-from plugway_hookspecs.host import CommandGroup, Host
+from plugway_hookspecs.host import CommandGroup, HookRegistrar, Host
 from plugway_hookspecs.markers import hookspec
 from plugway_hookspecs.payloads import (
     PromptFetch,
@@ -21,6 +23,7 @@ from plugway_hookspecs.payloads import (
     ToolList,
     ToolResult,
 )
+from plugway_hookspecs.routes import HttpRoute
 from plugway_hookspecs.verdicts import Deny, Respond
 
 
@@ -96,6 +99,15 @@ class Specs:
     @hookspec
     async def plugin_health(self) -> str | None:
         """Return None when all is well, or one sentence about what is not."""
+
+    @hookspec
+    def register_hooks(self, registrar: HookRegistrar) -> None:
+        """Add hooks of the package's own; in a class a static or class method."""
+
+    @hookspec
+    async def register_routes(self) -> Sequence[HttpRoute]:
+        """Return HTTP routes, to be served under `/plugins/<the plugin's name>`."""
+        return ()
 
     @hookspec
     def register_commands(self, cli: CommandGroup) -> None:

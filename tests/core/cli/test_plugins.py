@@ -67,7 +67,7 @@ def test_without_plugins_it_says_so(plugway: Plugway, configure: Any) -> None:
 def test_hooks_lists_every_hook_of_the_specification(plugway: Plugway) -> None:
     names = [name for name in vars(Specs) if not name.startswith("_")]
     document = plugway("hooks", "--json").document
-    assert [hook["name"] for hook in document] == names
+    assert [hook["name"] for hook in document if not hook["package"]] == names
     assert all(hook["doc"] for hook in document)
     call = next(hook for hook in document if hook["name"] == "tool_pre_invoke")
     expected = "(payload: ToolCall, context: Context) -> ToolCall | Deny | Respond | None"
@@ -94,3 +94,70 @@ def test_schema_prints_one_document_and_writes_it_to_a_file(plugway: Plugway) ->
 
 def test_schema_knows_the_settings_of_installed_kinds(plugway: Plugway) -> None:
     assert "deny_list.config" in plugway("schema", "--kinds").document["$defs"]
+
+
+def test_hooks_and_plugins_show_what_packages_add(
+    plugway: Plugway, configure: Any, install: Any
+) -> None:
+    install("acme_extension", EXTENSION, attribute="Acme")
+    hooks = {hook["name"]: hook for hook in plugway("hooks", "--kinds", "--json").document}
+    added = hooks["acme_scored"]
+    assert added["signature"] == "(payload: Score, context: Context) -> Score | Deny | None"
+    assert (added["doc"], added["methods"]) == ("See a score.", [])
+    assert added["package"] == "acme_extension 1.0"
+    assert hooks["pii_found"]["package"].startswith("plugway-builtin-plugins ")
+    text = plugway("hooks", "--kinds").out
+    assert "Added by installed packages" in text
+    assert "acme_scored  acme_extension 1.0" in text
+    configure({"plugins": [{"name": "a", "kind": "acme_extension"}]})
+    document = plugway("plugins", "--json").document
+    assert [link["name"] for link in document["chains"]["acme_scored"]] == ["a"]
+    assert document["hooks_added"] == {"acme_scored": "acme_extension 1.0"}
+    assert document["routes"] == ["/plugins/a/page"]
+    text = plugway("plugins").out
+    assert "acme_scored  from acme_extension 1.0" in text
+    assert "HTTP routes: /plugins/a/page" in text
+
+
+def test_hooks_warns_of_a_package_whose_hooks_are_broken(plugway: Plugway, install: Any) -> None:
+    install(
+        "acme_broken",
+        "from plugway_hookspecs import hookimpl\n"
+        "@hookimpl\ndef register_hooks(registrar):\n    raise RuntimeError('s3cret')\n",
+    )
+    assert plugway("hooks").err == ""
+    done = plugway("hooks", "--kinds")
+    assert done.code == 0
+    assert "its register_hooks raised RuntimeError" in done.err
+    assert "s3cret" not in done.err
+    assert "tool_pre_invoke" in done.out
+
+
+EXTENSION = """
+from dataclasses import dataclass
+from plugway_hookspecs import Context, Deny, HttpRoute, Payload, Plugin, hookimpl, hookspec
+
+@dataclass(frozen=True, slots=True)
+class Score(Payload):
+    text: str
+
+class Specs:
+    @hookspec
+    async def acme_scored(self, payload: Score, context: Context) -> Score | Deny | None:
+        "See a score."
+
+class Acme(Plugin):
+    @staticmethod
+    @hookimpl
+    def register_hooks(registrar):
+        registrar.add(Specs)
+
+    @hookimpl
+    def register_routes(self):
+        return [HttpRoute("/page", self.page)]
+
+    @hookimpl
+    def acme_scored(self): ...
+
+    async def page(self, request): ...
+"""

@@ -19,6 +19,7 @@ CASES: list[tuple[str, dict[str, Any], list[Payload], dict[str, Any]]] = [
     ("regex_transform", {"rules": [{"pattern": "(a)(d)", "replace": r"\2\1"}]}, [MAIL], {}),
     ("schema_guard", {}, [ToolCall("crm__find", {"n": 1})], {}),
     ("schema_guard", {}, [ToolResult(structured_content={"n": "x"})], {"definition": DEFINITION}),
+    ("stats", {}, [ToolCall("crm__find"), ToolResult()], {}),
     ("demo_cache", {"tools": ["crm__find"]}, [ToolCall("crm__find")], {}),
 ]
 ELSEWHERE = {"external", "host"}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from plugway_builtin_plugins.pii_filter.detectors import Detector
 from plugway_builtin_plugins.pii_filter.folding import fold
+from plugway_builtin_plugins.pii_filter.rulings import NO_RULING, Ruling
 from plugway_builtin_plugins.pii_filter.scanner import Hit, Scanner
 from plugway_builtin_plugins.pii_filter.settings import Strategy
 
@@ -21,21 +22,31 @@ class Masker:
     """Masks texts by the strategies of their types."""
 
     def __init__(
-        self, scanner: Scanner, strategies: Mapping[str, Strategy], key: bytes | None = None
+        self,
+        scanner: Scanner,
+        strategies: Mapping[str, Strategy],
+        default: Strategy,
+        key: bytes | None = None,
     ) -> None:
-        """`key` is what `hash` is keyed with; without one, a random one."""
+        """Mask by `strategies`; types that only other plugins know by the `default`.
+
+        `key` is what `hash` is keyed with; without one, a random one.
+        """
         self.scanner = scanner
         self._strategies = strategies
+        self._default: Strategy = default
         self._key = key or secrets.token_bytes(32)
 
-    def mask(self, text: str, key: str = "") -> tuple[str, Counter[str]]:
+    def mask(
+        self, text: str, key: str = "", ruling: Ruling = NO_RULING
+    ) -> tuple[str, Counter[str]]:
         """Return `text` masked, and how many findings of which types were in it.
 
         Masking can make new findings of what was apart before; it goes on until there are none.
         """
         counts, label = _NOTHING, ""
         for _ in range(_ROUNDS):
-            hits = self.scanner.find(text, key)
+            hits = self._find(text, key, ruling)
             if not hits:
                 return text, counts
             counts = counts + Counter(hit.detector.name for hit in hits)
@@ -44,11 +55,11 @@ class Masker:
 
     def blocks(self, counts: Counter[str]) -> bool:
         """Tell whether a type among those found must not pass at all."""
-        return any(self._strategies[name] == "block" for name in counts)
+        return any(self._strategy(name) == "block" for name in counts)
 
     def replacement(self, found: str, hit: Hit) -> str:
         """Return what takes the place of a finding."""
-        strategy, detector = self._strategies[hit.detector.name], hit.detector
+        strategy, detector = self._strategy(hit.detector.name), hit.detector
         if strategy == "remove":
             return ""
         if strategy == "hash":
@@ -56,6 +67,17 @@ class Masker:
         if strategy == "partial" and not hit.clipped:
             return detector.hint(fold(found)) if detector.hint else _labelled_hint(found, detector)
         return detector.label
+
+    def _find(self, text: str, key: str, ruling: Ruling) -> list[Hit]:
+        hits = self.scanner.find(text, key)
+        if ruling is NO_RULING:
+            return hits
+        kept = [hit for hit in hits if ruling.keeps(hit, text)]
+        more = list(ruling.more(text))
+        return self.scanner.separate([*kept, *more], text) if more else kept
+
+    def _strategy(self, name: str) -> Strategy:
+        return self._strategies.get(name, self._default)
 
     def _replace(self, text: str, hits: list[Hit]) -> str:
         pieces: list[str] = []

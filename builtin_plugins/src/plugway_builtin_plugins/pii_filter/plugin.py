@@ -1,27 +1,29 @@
 """The kind `pii_filter`: what the hooks do with what is found."""
 
 from collections import Counter
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from plugway_builtin_plugins.parts import Part, entries, parts, show
+from plugway_builtin_plugins.parts import entries, parts
 from plugway_builtin_plugins.patterns import compile_pattern
-from plugway_builtin_plugins.payload_plugin import PayloadPlugin
+from plugway_builtin_plugins.payload_plugin import AsyncPayloadPlugin
 from plugway_builtin_plugins.pii_filter.detectors import DETECTORS, Detector
+from plugway_builtin_plugins.pii_filter.hooks import PiiFindings, PiiHooks
 from plugway_builtin_plugins.pii_filter.masking import Masker
+from plugway_builtin_plugins.pii_filter.review import Review, collect
+from plugway_builtin_plugins.pii_filter.rulings import NO_RULING, Ruling, rule
 from plugway_builtin_plugins.pii_filter.scanner import Scanner
 from plugway_builtin_plugins.pii_filter.settings import Settings
 from plugway_builtin_plugins.selections import REQUESTS, RESULTS, hooks_of
-from plugway_builtin_plugins.shapes import Kind
-from plugway_builtin_plugins.texts import number_text, read_texts
-from plugway_builtin_plugins.walk import Leaf, rewrite, rewrite_entries, rewrite_payload
-from plugway_hookspecs import Context, Deny, Payload
+from plugway_builtin_plugins.texts import read_texts
+from plugway_builtin_plugins.walk import rewrite_entries, rewrite_payload
+from plugway_hookspecs import Context, Deny, HookRegistrar, Host, Payload, PluginError, hookimpl
 
 P = TypeVar("P", bound=Payload)
 
 _SHOWN_PATHS = 20
 
 
-class PiiFilter(PayloadPlugin):
+class PiiFilter(AsyncPayloadPlugin):
     """Masks or blocks personal data and credentials in requests, results and lists.
 
     It reads every text of a message at any depth, keys and numbers included: e-mail addresses,
@@ -36,6 +38,8 @@ class PiiFilter(PayloadPlugin):
         super().__init__(config, name=name, hooks=hooks_of(config.hooks))
         strategies = config.strategies()
         self._uris = config.uris
+        self._off = frozenset(each.name for each in DETECTORS if each.name not in strategies)
+        self._host: Host | None = None
         self._masker = Masker(
             Scanner(
                 [each for each in DETECTORS if each.name in strategies],
@@ -43,14 +47,54 @@ class PiiFilter(PayloadPlugin):
                 [compile_pattern(source) for source in config.allow],
             ),
             strategies,
+            config.mask,
             config.key.get_secret_value().encode() if config.key else None,
         )
 
-    def inspect(self, payload: P, context: Context, hook: str) -> P | Deny | None:
+    @staticmethod
+    @hookimpl
+    def register_hooks(registrar: HookRegistrar) -> None:
+        """Add `pii_found`."""
+        registrar.add(PiiHooks)
+
+    @hookimpl
+    def plugin_startup(self, host: Host) -> None:
+        """Remember where hooks are fired."""
+        self._host = host
+
+    async def inspect(self, payload: P, context: Context, hook: str) -> P | Deny | None:
         """Mask what may pass when it is masked, deny what may not."""
-        if not self._masker.scanner.may_hit(read_texts([*parts(payload), *entries(payload)])):
+        texts = read_texts([*parts(payload), *entries(payload)])
+        suspicious = self._masker.scanner.may_hit(texts)
+        ruling: Ruling | Deny = NO_RULING
+        if self._host is not None and self._host.implemented("pii_found"):
+            found = collect(payload, self._masker, self._uris) if suspicious else []
+            shown = PiiFindings([each._asdict() for each in found], texts.values, hook)
+            ruling = await self._ask(self._host, shown, context)
+        if isinstance(ruling, Deny):
+            return ruling
+        if not suspicious and not ruling.added:
             return None
-        review = _Review(self._masker, "mask" if self._lenient(hook) else self._uris)
+        return self._apply(payload, context, hook, ruling)
+
+    async def _ask(self, host: Host, payload: PiiFindings, context: Context) -> Ruling | Deny:
+        """Let others drop and add findings."""
+        outcome = await host.fire("pii_found", payload, context)
+        if isinstance(outcome.verdict, Deny):
+            return outcome.verdict
+        if outcome.payload is payload:
+            return NO_RULING
+        try:
+            ruling = rule(payload.findings, outcome.payload.findings, self._off)
+        except ValueError as error:
+            message = f"plugins left what is no finding: {error}"
+            raise PluginError(message, plugin=self.name, hook="pii_found") from None
+        if ruling.dropped:
+            context.annotate("dropped", dict(Counter(each.type for each in ruling.dropped)))
+        return ruling
+
+    def _apply(self, payload: P, context: Context, hook: str, ruling: Ruling) -> P | Deny | None:
+        review = Review(self._masker, "mask" if self._lenient(hook) else self._uris, ruling)
         masked = rewrite_entries(rewrite_payload(payload, review.visit), review.entry)
         if not review.counts:
             return None
@@ -65,48 +109,7 @@ class PiiFilter(PayloadPlugin):
         return hook in RESULTS and self._uris == "block"
 
 
-class _Review:
-    """One look at one payload: masks its leaves and remembers what was found."""
-
-    def __init__(self, masker: Masker, uris: str) -> None:
-        self._masker = masker
-        self._uris = uris
-        self.counts: Counter[str] = Counter()
-        self.blocked: Counter[str] = Counter()
-        self.paths: list[str] = []
-        self.hidden = 0
-
-    def entry(self, part: Part) -> Any:
-        """Mask an entry of a list; return None for one that may not be seen."""
-        inner = _Review(self._masker, self._uris)
-        masked = rewrite(part.value, part.shape, inner.visit, part.path)
-        self.counts += inner.counts
-        self.hidden += bool(inner.blocked)
-        return None if inner.blocked else masked
-
-    def visit(self, leaf: Leaf) -> Any:
-        """Return what takes a leaf's place."""
-        value = leaf.value
-        if isinstance(value, bool) or (leaf.kind is Kind.REFERENCE and self._uris == "ignore"):
-            return value
-        text = value if isinstance(value, str) else number_text(value)
-        masked, counts = self._masker.mask(text, leaf.key)
-        if not counts:
-            return value
-        self._note(leaf, counts)
-        if isinstance(value, str):
-            return value if masked == value else masked
-        return masked or None
-
-    def _note(self, leaf: Leaf, counts: Counter[str]) -> None:
-        self.counts += counts
-        rigid = leaf.kind is Kind.REFERENCE and self._uris == "block"
-        if rigid or self._masker.blocks(counts):
-            self.blocked += counts
-            self.paths.append(show(leaf.path))
-
-
-def _deny(hook: str, review: _Review) -> Deny:
+def _deny(hook: str, review: Review) -> Deny:
     channel = "request" if hook in REQUESTS else "result" if hook in RESULTS else "list"
     return Deny(
         f"the {channel} contains personal data that may not pass: {', '.join(review.blocked)}",

@@ -76,7 +76,7 @@ class Scanner:
             labels = self._labels_in(text)
             hits = [hit for hit in hits if not _contained(hit, labels)]
         if len(hits) > 1:
-            hits = self._separate(hits, folded)
+            hits = self.separate(hits, folded)
         return hits
 
     def _inside(self, text: str, folded: str) -> Iterator[Hit]:
@@ -121,11 +121,14 @@ class Scanner:
             if text[start : end - 1].partition(":")[0] + "]" in self._labels
         ]
 
-    def _separate(self, hits: Iterable[Hit], text: str) -> list[Hit]:
+    def _rank(self, name: str) -> int:
+        return self._order.get(name, -1)  # who adds a finding of a type of its own knows best
+
+    def separate(self, hits: Iterable[Hit], text: str) -> list[Hit]:
         """Let the longest hits win, then the most specific; of the others keep what sticks out."""
         ranked = sorted(
             hits,
-            key=lambda hit: (hit.start - hit.end, self._order[hit.detector.name], hit.start),
+            key=lambda hit: (hit.start - hit.end, self._rank(hit.detector.name), hit.start),
         )
         taken: list[Hit] = []
         for hit in ranked:

@@ -1,13 +1,12 @@
 """The chains as they run, in words that people and machines can read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plugway.conditions import Condition
 from plugway.config import Config
 from plugway.discovery import Discovery
 from plugway.instances import Instance
-from plugway.methods import HOOKS
 from plugway.registry import Problem, Registry, open_registry
 from plugway.steps import Step
 from plugway.upstream import open_upstreams
@@ -46,6 +45,10 @@ class Chains:
     disabled: Sequence[str]
     used: frozenset[str]
     """The kinds that are configured."""
+    added: Mapping[str, str]
+    """The hooks that packages add, with the package of each."""
+    routes: Sequence[str]
+    """The paths of the HTTP routes that plugins add."""
 
 
 async def open_chains(config: Config, discovery: Discovery) -> Chains:
@@ -54,10 +57,12 @@ async def open_chains(config: Config, discovery: Discovery) -> Chains:
         open_upstreams(config.servers) as upstreams,
         open_registry(config, discovery, upstreams, strict=False) as registry,
     ):
-        links = {hook: _links(registry, hook) for hook in HOOKS}
+        links = {hook: _links(registry, hook) for hook in registry.hooks.chains}
         disabled = [entry.name for entry in config.plugins if entry.mode is Mode.DISABLED]
         used = frozenset(entry.kind for entry in config.plugins)
-        return Chains(links, list(registry.problems), disabled, used)
+        added = {hook.name: hook.package for hook in registry.hooks.custom.values()}
+        routes = [url for instance in registry.instances for url in instance.urls]
+        return Chains(links, list(registry.problems), disabled, used, added, routes)
 
 
 def _links(registry: Registry, hook: str) -> list[Link]:
@@ -76,7 +81,7 @@ def _link(registry: Registry, step: Step, order: str) -> Link:
         order,
         name,
         instance.entry.kind,
-        f"{instance.source.distribution} {instance.source.version}".strip(),
+        instance.source.package,
         policy.priority,
         policy.mode.value,
         policy.on_error.value,

@@ -43,9 +43,9 @@ def find_commands(taken: frozenset[str]) -> Mapping[str, click.Command]:
         try:
             found |= _commands_of(source, taken | found.keys())
         except PlugwayError as error:
-            _warn(str(error))
+            warn(str(error))
         except Exception as error:  # noqa: BLE001 - foreign code
-            _warn(str(source.error(f"{type(error).__name__} in {_HOOK}: {error}", "update it")))
+            warn(str(source.error(f"{type(error).__name__} in {_HOOK}: {error}", "update it")))
     return found
 
 
@@ -60,5 +60,6 @@ def _commands_of(source: KindSource, taken: frozenset[str]) -> dict[str, click.C
     return collector.commands
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """Print one line about a broken package."""
     click.echo(f"{click.style('plugway: warning:', fg='yellow')} {message}", err=True)

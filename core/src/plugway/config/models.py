@@ -213,4 +213,6 @@ class GatewayConfig(Model):
             raise problem("exposed", EXPOSED)
         if self.path == HEALTH_PATH:
             raise problem("path", "`path` is where the health check answers: use another")
+        if self.path.startswith("/plugins/"):
+            raise problem("path", "`path` is where the routes of plugins are: use another")
         return self

@@ -85,7 +85,7 @@ async def _serving(config: Any) -> AsyncGenerator[tuple[Gateway, str]]:
     loaded = await anyio.to_thread.run_sync(load, config)
     async with open_gateway(loaded) as gateway, anyio.create_task_group() as tasks:
         settings = gateway.config.gateway
-        server = HttpServer(http_app(gateway.edge, settings), settings.host, 0)
+        server = HttpServer(http_app(gateway.edge, settings, gateway.registry), settings.host, 0)
         tasks.start_soon(server.serve)
         await server.listening.wait()
         yield gateway, f"http://127.0.0.1:{server.port}{settings.path}"

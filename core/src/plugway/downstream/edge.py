@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from plugway.catalog import Catalog
 from plugway.dispatcher import Dispatcher
+from plugway.downstream.headers import without_credentials
 from plugway.downstream.sessions import Sessions, connection_of, wants_level
 from plugway.exchange import Log, Progress, Request
 from plugway.federation import Federation
@@ -32,18 +33,6 @@ from plugway_hookspecs import Client
 from plugway_hookspecs.frozen import EMPTY
 
 Context = ServerRequestContext[Any, Any]
-
-_CREDENTIALS = frozenset(
-    {
-        "authorization",
-        "cookie",
-        "mcp-session-id",
-        "proxy-authorization",
-        "x-api-key",
-        "x-auth-token",
-        "x-goog-api-key",
-    }
-)
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +136,7 @@ class Edge:
             params=params,
             client=_client(context, "stdio" if http is None else "http"),
             modern=modern,
-            headers=EMPTY if http is None else _headers(http.headers),
+            headers=EMPTY if http is None else without_credentials(http.headers),
             on_progress=_progress(context) if "progressToken" in meta else None,
             on_log=self._log(context, modern=modern, level=level),
             log_level=level,
@@ -200,8 +189,3 @@ def _client(context: Context, transport: str) -> Client:
         protocol_version=context.protocol_version,
         transport=transport,
     )
-
-
-def _headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the client's headers without its credentials, which no plugin gets to see."""
-    return {name: value for name, value in headers.items() if name not in _CREDENTIALS}

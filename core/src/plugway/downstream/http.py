@@ -19,17 +19,22 @@ from plugway.config import GatewayConfig
 from plugway.config.exposure import is_loopback
 from plugway.config.models import HEALTH_PATH
 from plugway.downstream.edge import Edge
+from plugway.downstream.routes import Plugins, plugin_routes
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
-def http_app(edge: Edge, settings: GatewayConfig) -> ASGIApp:
-    """Return the ASGI application: the MCP endpoint and a health check."""
+def http_app(edge: Edge, settings: GatewayConfig, plugins: Plugins) -> ASGIApp:
+    """Return the ASGI application: the MCP endpoint, a health check, the plugins' own routes."""
+    security = _security(settings)
     app = edge.server.streamable_http_app(
         streamable_http_path=settings.path,
         max_request_body_size=settings.max_payload_bytes,
-        transport_security=_security(settings),
-        custom_starlette_routes=[Route(HEALTH_PATH, _health)],
+        transport_security=security,
+        custom_starlette_routes=[
+            Route(HEALTH_PATH, _health),
+            plugin_routes(plugins, settings, security),
+        ],
     )
     app.router.lifespan_context = _following(app, edge)
     if settings.token is None:

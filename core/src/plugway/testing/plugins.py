@@ -10,7 +10,6 @@ from typing import Any, Unpack
 import anyio.to_thread
 
 from plugway.config import Config, from_data, load
-from plugway.methods import HOOKS
 from plugway.record import failures
 from plugway.registry import Registry, open_registry
 from plugway.testing.calls import REQUESTS, Call, make_operation
@@ -39,7 +38,7 @@ class Plugins:
 
     def hooks(self) -> set[str]:
         """Return the hooks in which a plugin is asked."""
-        return {hook for hook in HOOKS if self._registry.chain(hook)}
+        return {hook for hook in self._registry.hooks.chains if self._registry.chain(hook)}
 
     async def call(
         self,
@@ -75,7 +74,8 @@ class Plugins:
         kind = type(payload)
         if (fetch := REQUESTS.get(kind)) is not None:
             return {fetch.pre, fetch.post}
-        found = {hook for hook, (takes, _) in HOOKS.items() if takes is kind}
+        chains = self._registry.hooks.chains
+        found = {hook for hook, (takes, _) in chains.items() if takes is kind}
         if not found:
             raise TypeError(f"no hook takes {kind.__name__}: give a payload, such as a ToolCall")
         return found

@@ -2,15 +2,17 @@
 
 import inspect
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
+import click
 from rich.text import Text
 
 from plugway.cli.app import App
+from plugway.cli.extensions import warn
 from plugway.cli.options import declare
 from plugway.cli.output import Row, print_rows
+from plugway.discovery import discover
+from plugway.hooktable import collect_hooks
 from plugway.methods import FETCHES, HOOKS, LISTINGS
 from plugway_hookspecs import Specs
 
@@ -26,50 +28,74 @@ class NoDeletes(Plugin):
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """One hook, as `Specs` declares it."""
+    """One hook, as `Specs` or a package declares it."""
 
     name: str
     signature: str
     doc: str
     methods: tuple[str, ...]
     """The MCP methods that call it; empty for the plugin's own life and for extensions."""
+    package: str = ""
+    """The package that adds it; empty for plugway's own."""
 
 
 @declare("hooks")
-def command(app: App) -> None:
-    """List every hook: when it is called, what it takes, and what it may return."""
+@click.option("--kinds", is_flag=True, help="Add the hooks that installed packages add.")
+def command(app: App, *, kinds: bool) -> None:
+    """List every hook: when it is called, what it takes, and what it may return.
+
+    With --kinds the plugin packages are imported, and the hooks that they add are listed as well;
+    those are there once a plugin of theirs is configured.
+    """
     hooks = list_hooks()
+    added = list_added_hooks(app) if kinds else []
     if app.as_json:
-        app.document(
-            [
-                {"name": h.name, "signature": h.signature, "doc": h.doc, "methods": h.methods}
-                for h in hooks
-            ]
-        )
+        app.document([asdict(hook) for hook in [*hooks, *added]])
         return
-    _show(app, "Round every operation, in the order in which a request meets them", hooks, True)
-    _show(app, "In a plugin's own life, and to extend the gateway", hooks, False)
+    operations = [hook for hook in hooks if hook.name in HOOKS]
+    _show(app, "Round every operation, in the order in which a request meets them", operations)
+    others = [hook for hook in hooks if hook.name not in HOOKS]
+    _show(app, "In a plugin's own life, and to extend the gateway", others)
+    if added:
+        _show(app, "Added by installed packages, and fired by their plugins", added)
     app.out.print(Text("\nFunctions may be async def or def, and may take fewer arguments.", "dim"))
+    if not kinds:
+        app.out.print(Text("With --kinds also those that installed packages add.", "dim"))
     app.out.print(Text("A plugin is a class in an installed package:\n", "dim"))
     app.out.print(_EXAMPLE.rstrip())
 
 
 def list_hooks() -> list[Hook]:
     """Return every hook in the order of the specification."""
-    functions: list[tuple[str, Callable[..., Any]]] = [
-        (name, value) for name, value in vars(Specs).items() if inspect.isfunction(value)
-    ]
     return [
-        Hook(name, _signature(function), (inspect.getdoc(function) or "").strip(), _methods(name))
-        for name, function in functions
+        Hook(name, signature_of(Specs, name), _doc(Specs, name), _methods(name))
+        for name, value in vars(Specs).items()
+        if inspect.isfunction(value)
     ]
 
 
-def _signature(function: Callable[..., Any]) -> str:
-    signature = inspect.signature(function)
+def list_added_hooks(app: App) -> list[Hook]:
+    """Return the hooks that installed packages add; a broken package costs a line of warning."""
+    with app.spare_stdout():
+        table = collect_hooks(discover().kinds.values())
+    for failure in table.failures.values():
+        warn(str(failure))
+    return [
+        Hook(name, signature_of(hook.specs, name), _doc(hook.specs, name), (), hook.package)
+        for name, hook in table.custom.items()
+    ]
+
+
+def signature_of(specs: object, name: str) -> str:
+    """Return the signature of a hook as its specification has it, with short names of types."""
+    signature = inspect.signature(getattr(specs, name))
     parameters = [p for name, p in signature.parameters.items() if name != "self"]
     text = str(signature.replace(parameters=parameters))
     return re.sub(r"\b(?:\w+\.)+(?=\w)", "", text)
+
+
+def _doc(specs: object, name: str) -> str:
+    return (inspect.getdoc(getattr(specs, name)) or "").strip()
 
 
 def _methods(hook: str) -> tuple[str, ...]:
@@ -77,10 +103,10 @@ def _methods(hook: str) -> tuple[str, ...]:
     return (*fetches, *(each.name for each in LISTINGS.values() if hook == each.post))
 
 
-def _show(app: App, title: str, hooks: list[Hook], operations: bool) -> None:
+def _show(app: App, title: str, hooks: list[Hook]) -> None:
     app.out.print(Text(f"\n{title}:", "bold"))
     for hook in hooks:
-        if (hook.name in HOOKS) is operations:
-            head = [Text(hook.name, "bold cyan"), Text(", ".join(hook.methods), "dim")]
-            app.out.print()
-            print_rows(app.out, [Row(head, [Text(hook.signature, "green"), hook.doc])])
+        where = ", ".join(hook.methods) or hook.package
+        head = [Text(hook.name, "bold cyan"), Text(where, "dim")]
+        app.out.print()
+        print_rows(app.out, [Row(head, [Text(hook.signature, "green"), hook.doc])])

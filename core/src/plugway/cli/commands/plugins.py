@@ -26,7 +26,7 @@ def command(app: App, *, kinds: bool) -> int:
     """
     app.log(logging.CRITICAL)
     discovery = discover()
-    chains = Chains({}, [], [], frozenset())
+    chains = Chains({}, [], [], frozenset(), {}, [])
     if not kinds:
         config = app.load_config()
         with app.err.status("starting …"):
@@ -50,7 +50,8 @@ def _show_chains(app: App, chains: Chains) -> None:
         busy.setdefault(tuple(links), []).append(hook)
     busy.pop((), None)
     for same, hooks in busy.items():
-        out.print(Text(", ".join(hooks), "bold cyan"))
+        packages = [f"  from {chains.added[hook]}" for hook in hooks if hook in chains.added]
+        out.print(Text.assemble((", ".join(hooks), "bold cyan"), ("".join(packages), "dim")))
         header = ["", "NAME", "KIND", "MODE", "PRIORITY", "ON ERROR", "WHEN"]
         print_rows(out, [_row(link) for link in same], header=header)
         out.print()
@@ -58,6 +59,8 @@ def _show_chains(app: App, chains: Chains) -> None:
         out.print("No plugin is running; every request passes as it is.\n")
     if any("∥" in link.order for links in busy for link in links):
         out.print(Text("∥  these run at the same time; the first deny in order wins\n", "dim"))
+    if chains.routes:
+        out.print(Text(f"HTTP routes: {', '.join(chains.routes)}\n"))
     if chains.problems:
         out.print(Text("Not running", "bold red"))
         rows = [Row([Text(p.plugin, "bold"), _problem(p)]) for p in chains.problems]
@@ -94,7 +97,7 @@ def _show_kinds(app: App, kinds: Sequence[Kind]) -> None:
 
 
 def _package(kind: Kind) -> str:
-    return f"{kind.source.distribution} {kind.source.version}".strip()
+    return kind.source.package
 
 
 def _show_broken(app: App, problems: Sequence[str]) -> None:
@@ -126,6 +129,8 @@ def _document(chains: Chains, kinds: Sequence[Kind], discovery: Discovery) -> di
             {"plugin": p.plugin, "message": p.message, "fatal": p.fatal} for p in chains.problems
         ],
         "disabled": list(chains.disabled),
+        "hooks_added": dict(chains.added),
+        "routes": list(chains.routes),
         "kinds": [
             {
                 "name": kind.source.name,

@@ -23,6 +23,7 @@ from plugway.cli.running import InterruptedRunError, Interrupts
 from plugway.cli.standard_streams import endable_stdin, stdout_goes_to
 from plugway.config import Config, GatewayConfig
 from plugway.downstream.http import HttpServer, http_app
+from plugway.downstream.routes import report_unserved
 from plugway.downstream.stdio import serve_stdio
 from plugway.gateway import VERSION, Gateway, open_gateway
 
@@ -79,6 +80,7 @@ async def _over_stdio(app: App, config: Config, interrupts: Interrupts) -> None:
         app.err.print(Text(message, "dim"))
     with stdout_goes_to(sys.stderr.fileno()) as client:
         async with open_gateway(config, one_client=True) as gateway:
+            report_unserved(gateway.registry)
             with stdout_goes_to(client), redirect_stdout(app.stdout), endable_stdin() as end:
                 interrupts.stop = end
                 await serve_stdio(gateway.edge)
@@ -90,7 +92,9 @@ async def _over_http(app: App, config: Config, interrupts: Interrupts) -> None:
         logging.getLogger("plugway.gateway").setLevel(logging.ERROR)
     with listen(settings.host, settings.port) as listening:
         async with open_gateway(config) as gateway:
-            server = HttpServer(http_app(gateway.edge, settings), settings.host, settings.port)
+            server = HttpServer(
+                http_app(gateway.edge, settings, gateway.registry), settings.host, settings.port
+            )
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_greet, app, gateway, server)
                 interrupts.stop = server.stop
