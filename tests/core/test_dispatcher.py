@@ -1295,6 +1295,46 @@ async def test_what_is_renamed_inside_a_wrapper_passes_the_chain_again_under_its
     assert result["content"][0]["text"] == "Denied: b"
 
 
+async def test_a_wrapper_learns_what_the_server_was_asked() -> None:
+    sent: list[Any] = []
+
+    class Looks:
+        @hookimpl(wrapper=True)
+        async def tool_pre_invoke(
+            self, payload: ToolCall, context: Context, call_next: CallNext[ToolCall, ToolResult]
+        ) -> Any:
+            for _ in range(3):
+                await call_next(payload)
+                sent.append(context.request)
+
+    answers = iter([None, ToolCall("s__a", {"x": 2}), Respond(ToolResult())])
+    dispatcher, _ = gateway(Looks(), before(lambda _: next(answers)))
+    await dispatcher.handle(call({"x": 1}))
+    assert sent == [ToolCall("s__a", {"x": 1}), ToolCall("s__a", {"x": 2}), None]
+
+
+async def test_a_wrapper_learns_where_a_request_went_that_failed_and_is_where_it_was() -> None:
+    class Again:
+        @hookimpl(wrapper=True)
+        async def tool_pre_invoke(
+            self, payload: ToolCall, context: Context, call_next: CallNext[ToolCall, ToolResult]
+        ) -> Any:
+            if context.name == "s__b":
+                return await call_next(payload)
+            with pytest.raises(ServerUnavailableError):
+                await call_next(payload.replace(name="s__b"))
+            assert context.request == ToolCall("s__b")
+            assert context.definition is not None
+            assert context.name == context.definition["name"] == "s__a"
+            server.answers["tools/call"] = OK
+            return await call_next(payload)
+
+    dispatcher, server = gateway(Again())
+    server.answers["tools/call"] = ServerUnavailableError("away", server="s")
+    assert await dispatcher.handle(call()) == OK
+    assert [params["name"] for _, params in server.requests] == ["b", "a"]
+
+
 async def test_who_guards_the_name_that_a_wrapper_gives_is_asked() -> None:
     async def renaming(payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]) -> Any:
         return await call_next(payload.replace(name="s__b"))

@@ -79,10 +79,11 @@ class _Guarded:
 
         async def ask(final: Payload) -> Outcome[Any]:
             if self._renames(final):
-                outcome = await self._pass_again(final)
-                self._name(here)
-                return outcome
-            self.about = here
+                try:
+                    return await self._pass_again(final)
+                finally:
+                    self._name(here)
+            self.about, self.operation.request = here, final
             sent = params if final is payload else self._within_limit(final, "request for")
             return await self._ask(final, sent, target)
 

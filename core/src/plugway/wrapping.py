@@ -146,6 +146,8 @@ class _Turn:
 
     async def _go(self, payload: Payload) -> None:
         self.outcome = self.raised = None
+        if self.chain.result_type is not None:
+            self.operation.request = None  # what an earlier attempt sent
         self.busy, began = True, perf_counter_ns()
         try:
             self.outcome = await self.rest(payload)

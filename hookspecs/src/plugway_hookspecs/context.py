@@ -78,7 +78,7 @@ class Operation:
     definition: Mapping[str, Any] | None = None
     """The tool, prompt or resource as its server lists it."""
     request: Payload | None = None
-    """The request as it left the pre chain; set before the post chain runs."""
+    """The request as it left the pre chain; set when it is sent, and before the post chain runs."""
     principal: Principal = ANONYMOUS
     client: Client = NO_CLIENT
     deadline: float | None = None
@@ -147,7 +147,11 @@ class Context:
 
     @property
     def request(self) -> Payload | None:
-        """The request as it left the pre chain; None until the post chain runs, and for lists."""
+        """The request as it left the pre chain; None until the post chain runs, and for lists.
+
+        For a wrapper, what the server was asked when `call_next` was awaited last: a plugin inside
+        may have changed it, or sent it to another name. None if the server was not asked.
+        """
         return self._operation.request
 
     @property

@@ -129,6 +129,19 @@ async def test_what_a_plugin_responds_passes_the_post_hooks_in_place_of_the_answ
     assert single.result == ToolResult([TEXT])
 
 
+async def test_a_wrapper_learns_what_the_server_would_have_been_asked() -> None:
+    class Looks(Plugin):
+        @hookimpl(wrapper=True)
+        async def tool_pre_invoke(
+            self, payload: ToolCall, context: Context, call_next: CallNext[ToolCall, ToolResult]
+        ) -> None:
+            await call_next(payload.replace(arguments={"n": 1}))
+            context.annotate("sent", context.request == ToolCall("a", {"n": 1}))
+
+    outcome = await run(Looks, ToolCall("a"), answer=ToolResult())
+    assert outcome.findings[0].value is True
+
+
 async def test_a_wrapper_gets_the_answer_and_what_it_makes_of_it_goes_on() -> None:
     class Wrap(Plugin):
         @hookimpl(wrapper=True)

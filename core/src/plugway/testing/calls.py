@@ -108,7 +108,7 @@ class Call:
         async def ask(final: Payload) -> Chained[Any]:
             if self._renamed(fetch, final):
                 return await self._again(fetch, final)
-            self.asked = True
+            self.asked, operation.request = True, final
             if self.answer is None and pre.wraps:
                 raise TypeError("a plugin wraps the call: say what comes back, with answer=")
             if self.answer is None or not pre.wraps:
