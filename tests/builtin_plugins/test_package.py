@@ -6,25 +6,36 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pluggy
 import pytest
 from ruamel.yaml import YAML
 
+from plugway.hookcheck import implementations, validate_hooks
 from plugway_builtin_plugins import patterns
 from plugway_builtin_plugins.deny_list import DenyList
 from plugway_builtin_plugins.pii_filter import PiiFilter
 from plugway_builtin_plugins.regex_transform import RegexTransform
+from plugway_builtin_plugins.result_cache import ResultCache
+from plugway_builtin_plugins.retry import Retry
 from plugway_builtin_plugins.schema_guard import SchemaGuard, compiler
 from plugway_builtin_plugins.selections import EVERYTHING, LISTS, REQUESTS, RESULTS, hooks_of
 from plugway_builtin_plugins.stats import Stats, figures
-from plugway_hookspecs import ENTRY_POINT_GROUP, PROJECT, Plugin, PluginConfig, Specs
+from plugway_hookspecs import ENTRY_POINT_GROUP, Plugin, PluginConfig, Specs
 
 KINDS: dict[str, type[Plugin]] = {
     "pii_filter": PiiFilter,
     "deny_list": DenyList,
     "regex_transform": RegexTransform,
     "schema_guard": SchemaGuard,
+    "result_cache": ResultCache,
+    "retry": Retry,
     "stats": Stats,
+}
+HOOKS: dict[type[Plugin], Any] = {
+    PiiFilter: REQUESTS | RESULTS | LISTS | {"register_hooks", "plugin_startup"},
+    SchemaGuard: {"tool_pre_invoke", "tool_post_invoke"},
+    ResultCache: REQUESTS,
+    Retry: REQUESTS,
+    Stats: REQUESTS | RESULTS | {"register_routes"},
 }
 README = Path(__file__).parents[2] / "builtin_plugins" / "README.md"
 
@@ -64,21 +75,9 @@ def test_every_option_is_described_in_the_schema_of_a_configuration(kind: type[P
 
 @pytest.mark.parametrize("kind", KINDS.values())
 def test_hooks_are_marked_and_take_what_the_contract_gives(kind: type[Plugin]) -> None:
-    config: dict[type[Plugin], dict[str, Any]] = {
-        DenyList: {"tools": ["x"]},
-        RegexTransform: {"rules": [{"pattern": "a", "replace": "b"}]},
-    }
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(Specs)
-    plugin = kind(kind.Config.model_validate(config.get(kind, {})), name="x")
-    manager.register(plugin)
-    hooks = {caller.name for caller in manager.get_hookcallers(plugin) or ()}
-    expected: dict[type[Plugin], set[str] | frozenset[str]] = {
-        PiiFilter: REQUESTS | RESULTS | LISTS | {"register_hooks", "plugin_startup"},
-        SchemaGuard: {"tool_pre_invoke", "tool_post_invoke"},
-        Stats: REQUESTS | RESULTS | {"register_routes"},
-    }
-    assert hooks == expected.get(kind, REQUESTS | RESULTS | LISTS)
+    assert validate_hooks(kind) == []
+    hooks = set(implementations(kind).values())
+    assert hooks == HOOKS.get(kind, REQUESTS | RESULTS | LISTS)
 
 
 def test_groups_of_hooks_cover_every_hook_that_has_a_payload() -> None:

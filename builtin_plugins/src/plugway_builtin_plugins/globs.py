@@ -1,6 +1,9 @@
 """Translate globs to regular expressions."""
 
 from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from plugway_builtin_plugins.patterns import Pattern, PatternError
 
@@ -57,3 +60,12 @@ def _one_of(characters: str) -> str:
 def escape(text: str) -> str:
     """Return a regular expression that matches exactly `text`."""
     return "".join(f"\\{each}" if each in _SPECIAL else each for each in text)
+
+
+def _checked(glob: str) -> str:
+    compile_globs([glob])
+    return glob
+
+
+Glob = Annotated[str, AfterValidator(_checked)]
+"""A configuration value that is a glob."""

@@ -20,7 +20,8 @@ CASES: list[tuple[str, dict[str, Any], list[Payload], dict[str, Any]]] = [
     ("schema_guard", {}, [ToolCall("crm__find", {"n": 1})], {}),
     ("schema_guard", {}, [ToolResult(structured_content={"n": "x"})], {"definition": DEFINITION}),
     ("stats", {}, [ToolCall("crm__find"), ToolResult()], {}),
-    ("demo_cache", {"tools": ["crm__find"]}, [ToolCall("crm__find")], {}),
+    ("result_cache", {"tools": ["crm__find"]}, [ToolCall("crm__find")], {}),
+    ("retry", {"codes": [-32050]}, [ToolCall("crm__find")], {}),
 ]
 ELSEWHERE = {"external", "host"}
 """What does nothing but ask a server (its own tests have servers), and what has only commands."""

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from plugway_builtin_plugins.deny_list.words import split_phrase
 from plugway_builtin_plugins.fields import FieldSource
-from plugway_builtin_plugins.globs import compile_globs
+from plugway_builtin_plugins.globs import Glob
 from plugway_builtin_plugins.patterns import RegexSource
 from plugway_builtin_plugins.selections import EVERYTHING, HookNames
 from plugway_hookspecs import PluginConfig
@@ -18,13 +18,7 @@ def _checked_word(word: str) -> str:
     return word
 
 
-def _checked_glob(glob: str) -> str:
-    compile_globs([glob])
-    return glob
-
-
 Word = Annotated[str, AfterValidator(_checked_word)]
-Glob = Annotated[str, AfterValidator(_checked_glob)]
 
 
 class Rule(PluginConfig):

@@ -33,7 +33,7 @@ plugins:
   - {{name: no_deletes, kind: deny_list, priority: 20,
      config: {{tools: ["*__delete_*"]}}}}
   - {{name: guard, kind: external, server: safety, priority: 30}}
-  - {{name: cache, kind: demo_cache, priority: 40,
+  - {{name: cache, kind: result_cache, priority: 40,
      config: {{tools: [rates__convert]}}}}
 """
 
