@@ -751,6 +751,23 @@ plugins:
     assert second.config_schema["properties"]["limit"]["default"] == 1
 
 
+async def test_a_kind_may_say_where_it_stands_and_the_operator_has_the_last_word(
+    kinds: Kinds,
+) -> None:
+    class Last(Guard):
+        priority = 900
+
+    text = """
+plugins:
+  - {name: last, kind: last}
+  - {name: moved, kind: last, priority: 5}
+  - {name: usual, kind: guard}
+"""
+    async with opened(text, kinds(last=Last, guard=Guard)) as found:
+        told = [(plugin.name, plugin.priority) for plugin in found.plugins()]
+    assert told == [("moved", 5), ("usual", 100), ("last", 900)]
+
+
 async def test_the_steps_of_a_hook_are_told_one_by_one(kinds: Kinds) -> None:
     text = """
 plugins:

@@ -37,6 +37,8 @@ class Retry(CallPlugin):
     while that grows with each attempt, as long as the client has not given up.
     """
 
+    priority = 950  # round the call itself, and behind a cache
+
     class Config(RepeatSettings):
         """What goes under `config:` of a `retry`."""
 

@@ -36,6 +36,7 @@ from plugway_hookspecs import (
     PlugwayError,
     Server,
 )
+from plugway_hookspecs.plugin import DEFAULT_PRIORITY
 
 P = TypeVar("P", bound=Payload)
 
@@ -164,12 +165,13 @@ async def create(config: Config, index: int, source: KindSource, hooks: HookTabl
             raise PluginSetupError(message, plugin=entry.name)
         plugin: object = ModuleInstance(kind)
         declared: frozenset[str] = frozenset()
+        priority = DEFAULT_PRIORITY
     else:
         plugin = _construct(config, index, kind)
-        declared = kind.capabilities
+        declared, priority = kind.capabilities, kind.priority
     if wrong := validate_hooks(plugin, hooks.arguments):
         raise PluginSetupError("; ".join(wrong), plugin=entry.name)
-    return Instance(entry, source, plugin, _policy(entry, declared))
+    return Instance(entry, source, plugin, _policy(entry, declared, priority))
 
 
 def _construct(config: Config, index: int, kind: type[Plugin]) -> Plugin:
@@ -193,12 +195,12 @@ def _setup_error(what: str, error: BaseException, plugin: str) -> PluginSetupErr
     return PluginSetupError(message, plugin=plugin)
 
 
-def _policy(entry: PluginEntry, declared: frozenset[str]) -> Policy:
+def _policy(entry: PluginEntry, declared: frozenset[str], priority: int) -> Policy:
     granted = declared if entry.capabilities is None else frozenset(entry.capabilities)
     return Policy(
         mode=entry.effective_mode,
         on_error=entry.effective_on_error,
-        priority=entry.priority,
+        priority=priority if entry.priority is None else entry.priority,
         timeout=entry.timeout,
         threaded=entry.threaded,
         when=compile_conditions(entry.when),

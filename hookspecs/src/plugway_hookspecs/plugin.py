@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from plugway_hookspecs.modes import Mode
 
+DEFAULT_PRIORITY = 100
+"""Where a plugin stands in the chains, if neither its kind nor the operator says."""
+
 
 class PluginConfig(BaseModel):
     """Base of a kind's configuration; unknown keys are errors."""
@@ -43,6 +46,9 @@ class Plugin:
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
     """What the plugin needs to read besides payloads, such as `read_headers`."""
+
+    priority: ClassVar[int] = DEFAULT_PRIORITY
+    """Where it stands in the chains, lower first, if the operator does not say."""
 
     def __init__(self, config: PluginConfig, *, name: str) -> None:
         self.config = config

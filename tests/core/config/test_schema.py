@@ -33,7 +33,7 @@ def test_references_may_stand_for_numbers_flags_and_choices() -> None:
         ("GatewayConfig", "port"),
         ("ServerConfig", "expose"),
         ("ServerConfig", "era"),
-        ("PluginEntry", "priority"),
+        ("PluginEntry", "required"),
     ]:
         assert REFERENCE in definitions[model]["properties"][key]["anyOf"]
 

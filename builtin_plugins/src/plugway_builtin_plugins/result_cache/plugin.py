@@ -29,6 +29,8 @@ class ResultCache(CallPlugin):
     while, to the same principal. The post chain sees every answer.
     """
 
+    priority = 900  # behind the guards: on a hit, nobody behind it is asked
+
     class Config(Settings):
         """What goes under `config:` of a `result_cache`."""
 

@@ -114,8 +114,9 @@ class PluginEntry(Model):
     """The instance's name, in records, logs and errors; each name only once."""
     kind: str = Field(min_length=1)
     """The plugin kind, as `plugway plugins` lists them."""
-    priority: Whole = 100
-    """Where it stands: lower first; equal ones in the order of the file."""
+    priority: Whole | None = None
+    """Where it stands: lower first; equal ones in the order of the file. What the kind says where
+    it is not given: 100 for most."""
     mode: PluginMode | None = None
     """What it may do; `enforce` where it is not given."""
     on_error: OnError | None = None
