@@ -24,6 +24,7 @@ SECTIONS = [
     ("PluginEntry", "Plugins", "A list under `plugins:`."),
     ("Condition", "Conditions", "Under a plugin's `when:`; any of several must match."),
     ("GatewayConfig", "Gateway", "Under `gateway:`."),
+    ("AuditConfig", "Audit", "Under `audit:`; [audit.md](audit.md) tells what it is."),
 ]
 
 

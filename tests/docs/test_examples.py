@@ -67,7 +67,7 @@ def test_python_examples_run(code: str) -> None:
 
 @pytest.mark.parametrize("text", examples("yaml"))
 def test_yaml_examples_are_configurations(text: str) -> None:
-    if not re.search(r"^(plugins|mcpServers|gateway):", text, re.MULTILINE):
+    if not re.search(r"^(plugins|mcpServers|gateway|audit):", text, re.MULTILINE):
         text = "plugins:\n" + "".join(f"  {line}\n" for line in text.splitlines())
     check_configuration(text)
 

@@ -5,7 +5,8 @@ It works on plain JSON values: pre chain, route, upstream, post chain, shape for
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
 from uuid import uuid4
 
 import anyio
@@ -43,6 +44,18 @@ Listener = Callable[[Operation, RpcError | None], None]
 log = logging.getLogger(__name__)
 
 
+class Ledger(Protocol):
+    """Has every request written down before it is answered."""
+
+    def entry(self, operation: Operation) -> AbstractAsyncContextManager[None]:
+        """Return the block that a request runs in, which ends with a result or an `RpcError`.
+
+        Entering it raises `RpcError` where the request must not run, leaving it where its answer
+        must not go out.
+        """
+        ...
+
+
 class Dispatcher:
     """Handles requests; `handle` is the only way in."""
 
@@ -56,6 +69,7 @@ class Dispatcher:
         request_timeout: float,
         max_payload_bytes: int,
         deny_as_error: bool = False,
+        ledger: Ledger | None = None,
     ) -> None:
         """Join catalog, upstreams and chains; `request_timeout` is for a whole request (s)."""
         self.catalog = catalog
@@ -66,6 +80,7 @@ class Dispatcher:
         self.max_payload_bytes = max_payload_bytes
         self.deny_as_error = deny_as_error
         self.rounds = Rounds()
+        self.ledger = ledger
         self._listeners: tuple[Listener, ...] = ()
 
     def listen(self, listener: Listener) -> None:
@@ -78,6 +93,7 @@ class Dispatcher:
         Raises `RpcError`, and nothing else but cancellation: whatever goes wrong, a client reads a
         sentence that was written for it.
         """
+        recorded = self._listeners or self.ledger is not None
         operation = Operation(
             uuid4().hex,
             request.method,
@@ -85,17 +101,26 @@ class Dispatcher:
             client=request.client,
             trace=trace_context(request.params, request.headers),
             headers=request.headers,
-            record=[] if self._listeners and request.record is None else request.record,
+            record=[] if recorded and request.record is None else request.record,
         )
         error: RpcError | None = None
         try:
-            return await self._handle(request, operation)
+            if self.ledger is None:
+                return await self._handle(request, operation)
+            async with self.ledger.entry(operation):
+                return await self._explained(request, operation)
         except Exception as reason:
             error = _explain(reason, operation)
             raise error from reason
         finally:
             for listener in self._listeners:
                 _tell(listener, operation, error)
+
+    async def _explained(self, request: Request, operation: Operation) -> dict[str, Any]:
+        try:
+            return await self._handle(request, operation)
+        except Exception as reason:
+            raise _explain(reason, operation) from reason
 
     async def _handle(self, request: Request, operation: Operation) -> dict[str, Any]:
         with anyio.move_on_after(self.request_timeout) as scope:

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import anyio
 import anyio.to_thread
 
+from plugway.audit.ledger import Ledger, open_ledger
 from plugway.catalog import Catalog, Member
 from plugway.config import Config
 from plugway.discovery import Discovery, discover
@@ -40,20 +41,22 @@ class Gateway:
 
 @asynccontextmanager
 async def open_gateway(
-    config: Config, *, strict: bool = True, one_client: bool = False
+    config: Config, *, strict: bool = True, one_client: bool = False, audited: bool = True
 ) -> AsyncGenerator[Gateway]:
     """Start plugins and connect servers; everything is closed when the block ends.
 
-    Raises `StartupError` where a plugin that guards, or a server that is required, is missing. With
-    `strict` off, problems are in `Gateway.registry.problems` instead. `one_client` says that there
-    is only one, as over stdio.
+    Raises `StartupError` where a plugin that guards, or a server that is required, is missing, and
+    `ConfigError` where the audit file can't be opened. With `strict` off, missing plugins are in
+    `Gateway.registry.problems` instead. `one_client` says that there is only one, as over stdio.
+    Without `audited` the audit file is left to another gateway.
     """
     discovery = await anyio.to_thread.run_sync(discover)  # reads files
     async with (
+        open_ledger(config) if audited else nullcontext() as ledger,
         open_upstreams(config.servers, one_client=one_client) as upstreams,
         open_registry(config, discovery, upstreams, strict=strict) as registry,
     ):
-        gateway = _assemble(config, discovery, upstreams, registry)
+        gateway = _assemble(config, discovery, upstreams, registry, ledger)
         async with anyio.create_task_group() as tasks:
             if strict:
                 await _connect_required(config, upstreams)
@@ -69,6 +72,7 @@ def _assemble(
     discovery: Discovery,
     upstreams: Mapping[str, Upstream],
     registry: Registry,
+    ledger: Ledger | None,
 ) -> Gateway:
     settings = config.gateway
     catalog = Catalog(
@@ -91,6 +95,7 @@ def _assemble(
         request_timeout=settings.request_timeout,
         max_payload_bytes=settings.max_payload_bytes,
         deny_as_error=settings.deny_as == "error",
+        ledger=ledger,
     )
     federation = Federation(
         catalog.members,

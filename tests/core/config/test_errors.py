@@ -76,7 +76,7 @@ def test_one_problem_is_one_error_with_its_parts() -> None:
         ("mcpServers: {a: {command: x, cwd: []}}", "cwd: expected a path"),
         ("mcpServers: {a: {comandd: x}}", "unknown key; did you mean 'command'?"),
         ("gateway: {zzz: 1}", "gateway.zzz: unknown key"),
-        ("zzz: 1", "zzz: unknown key; known are gateway, mcpServers, plugins"),
+        ("zzz: 1", "zzz: unknown key; known are audit, gateway, mcpServers, plugins"),
         ("plugins: [{name: n, kind: k, when: [{x: 1}]}]", "x: unknown key; known are agents, "),
         ("plugins: [{name: n, kind: k, when: {tools: x}}]", "when[0].tools: expected a list"),
         ("plugins: [{name: n, kind: k, when: {tools: ['']}}]", "an empty pattern matches nothing"),

@@ -61,6 +61,11 @@ class App:
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
         self.stdout.flush()
 
+    def line(self, value: Any) -> None:
+        """Write a JSON document in one line, where `--json` can't be a single one."""
+        self.stdout.write(json.dumps(value) + "\n")
+        self.stdout.flush()
+
     def write(self, file: Path, value: Any) -> None:
         """Write a JSON document to a file; with `--json` say so in one on standard output."""
         text = json.dumps(value, indent=2, ensure_ascii=False)

@@ -18,6 +18,7 @@ COMMANDS = {
         "check": Builtin("check", "Start every server and plugin once and say what is wrong."),
         "plugins": Builtin("plugins", "Show the chains as they run, and what is missing in them."),
         "tools": Builtin("tools", "List the tools that clients see; also prompts and resources."),
+        "audit": Builtin("audit", "Show what the audit file has about past requests."),
         "hooks": Builtin("hooks", "List what a plugin can hook into."),
         "schema": Builtin("schema", "Print the JSON Schema of the configuration."),
     },

@@ -2,10 +2,11 @@
 
 from plugway.config.document import Config
 from plugway.config.loading import from_data, load, parse
-from plugway.config.models import GatewayConfig, PluginEntry, ServerConfig
+from plugway.config.models import AuditConfig, GatewayConfig, PluginEntry, ServerConfig
 from plugway.config.reference import schema
 
 __all__ = [
+    "AuditConfig",
     "Config",
     "GatewayConfig",
     "PluginEntry",

@@ -36,7 +36,7 @@ _OBSERVING = frozenset({"permissive", "transform", "audit", "fire_and_forget", "
 
 def is_contextforge(root: Node) -> bool:
     """Tell whether a file is ContextForge's, by keys that only it has."""
-    if {"mcpServers", "gateway"} & root.entries.keys():
+    if {"mcpServers", "gateway", "audit"} & root.entries.keys():
         return False
     plugins = root.get("plugins")
     return bool(_TOP.keys() & root.entries.keys()) or any(

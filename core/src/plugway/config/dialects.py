@@ -8,7 +8,7 @@ from plugway.config.tree import Node, Reading
 from plugway.config.yaml_source import read_yaml
 from plugway.errors import ConfigError
 
-_OWN = frozenset({"plugins", "gateway"})
+_OWN = frozenset({"plugins", "gateway", "audit"})
 
 
 def read(text: str, *, json: bool) -> Reading:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_valid
 
 from plugway.config.checks import dead_conditions, inconsistencies
 from plugway.config.fields import Name
-from plugway.config.models import GatewayConfig, Model, PluginEntry, ServerConfig
+from plugway.config.models import AuditConfig, GatewayConfig, Model, PluginEntry, ServerConfig
 from plugway.config.origin import Origin
 from plugway.errors import ConfigError
 
@@ -20,6 +20,8 @@ class Config(Model):
     """The plugins; `priority` decides their order."""
     gateway: GatewayConfig = GatewayConfig()
     """The gateway itself."""
+    audit: AuditConfig | None = None
+    """The audit file; without this block there is none."""
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
 

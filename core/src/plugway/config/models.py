@@ -217,3 +217,21 @@ class GatewayConfig(Model):
         if self.path.startswith("/plugins/"):
             raise problem("path", "`path` is where the routes of plugins are: use another")
         return self
+
+
+class AuditConfig(Model):
+    """The audit file: one line for every request, written before its answer goes out."""
+
+    file: Path
+    """The file that lines are added to; a relative path starts at the configuration's folder."""
+    sync: Literal["never", "always"] = "never"
+    """Whether a line must be on the disk itself (`always`, with fsync: it survives a power cut), or
+    may be with the operating system (`never`: it survives the end of the gateway)."""
+    queue: Whole = Field(default=1000, gt=0)
+    """How many lines may wait for the disk before `when_full` applies to new requests."""
+    when_full: Literal["wait", "refuse"] = "wait"
+    """What becomes of new requests while the queue is full: they wait, or get an error at once."""
+    max_bytes: Size | None = Field(default=None, gt=0)
+    """The size from which on the file is put aside as `FILE.1`; without it, it only grows."""
+    keep: Whole = Field(default=10, gt=0)
+    """How many files that were put aside are kept, `FILE.1` being the newest."""
