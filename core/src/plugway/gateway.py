@@ -18,6 +18,7 @@ from plugway.downstream.edge import Edge
 from plugway.errors import StartupError
 from plugway.federation import Federation
 from plugway.registry import Registry, open_registry
+from plugway.tracing import chain_spans
 from plugway.upstream import Upstream, open_upstreams
 from plugway_hookspecs import PlugwayError
 
@@ -97,6 +98,8 @@ def _assemble(
         deny_as_error=settings.deny_as == "error",
         ledger=ledger,
     )
+    if (spans := chain_spans(VERSION)) is not None:
+        dispatcher.listen(spans)
     federation = Federation(
         catalog.members,
         settings.instructions,
