@@ -63,5 +63,8 @@ bench-memory *ARGS:
 bench-gateway *ARGS:
     uv run python benchmarks/gateway.py {{ARGS}}
 
+bench-sinks:
+    uv run python benchmarks/sinks.py
+
 demo *ARGS:
     uv run plugway demo {{ARGS}}
