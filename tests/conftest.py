@@ -12,7 +12,7 @@ PACKAGES = ["plugway", "plugway_hookspecs", "plugway_builtin_plugins", "plugway_
 # wall-clock deadlines would make the outcome depend on how busy the machine is
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, database=None)
-settings.register_profile("nightly", deadline=None, max_examples=5_000, print_blob=True)
+settings.register_profile("nightly", deadline=None, max_examples=20_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 

@@ -562,6 +562,13 @@ async def test_plugins_that_rename_for_ever_get_nowhere() -> None:
     assert server.requests == []
 
 
+async def test_what_was_renamed_is_for_no_shared_cache() -> None:
+    only_a = Policy(when=lambda operation: operation.name == "s__a")
+    dispatcher, server = gateway((before(renames("s__a", "s__b")), only_a))
+    server.answers["tools/call"] = {**OK, "cacheScope": "public"}
+    assert (await dispatcher.handle(call(modern=True)))["cacheScope"] == "private"
+
+
 # errors of servers
 
 BROKEN = ServerError("it broke: s3cret", server="s", code=-32050, data={"at": "s3cret"})
@@ -1365,6 +1372,18 @@ async def test_an_attempt_under_another_name_does_not_change_what_the_next_is_ab
     assert seen == ["s__a"]
 
 
+async def test_asking_again_for_what_is_renamed_inside_is_no_renaming_for_ever() -> None:
+    async def insists(payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]) -> Any:
+        for _ in range(5):
+            await call_next(payload)
+        return await call_next(payload)
+
+    only_a = Policy(priority=1, when=lambda operation: operation.name == "s__a")
+    dispatcher, server = gateway((around(insists), only_a), before(renames("s__a", "s__b")))
+    assert await dispatcher.handle(call()) == OK
+    assert [params["name"] for _, params in server.requests] == ["b"] * 6
+
+
 async def test_a_wrapper_silences_words_that_it_cannot_see() -> None:
     dispatcher, server = gateway(around(passes))
     said: list[Any] = []
@@ -1458,6 +1477,13 @@ async def test_what_plugins_noted_in_one_round_is_there_in_the_next() -> None:
     assert rounds == [[1, 1], [2, 2], [3, 3], [1, 1]]
 
 
+async def test_what_was_noted_about_a_renamed_request_is_there_in_the_next_round() -> None:
+    dispatcher, server = gateway(Counts(), before(renames("s__a", "s__b")))
+    server.answers["tools/call"] = WAITING
+    rounds = [(await dispatcher.handle(each))["_meta"]["rounds"] for each in (call(), again())]
+    assert rounds == [[2, 2], [4, 4]]  # each round passes the chain under both names
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -1486,7 +1512,8 @@ def test_notes_are_kept_in_a_bounded_number_and_for_a_bounded_time() -> None:
     rounds = Rounds(clock=lambda: now[0])
     for number in range(MAX_KEPT + 1):
         operation = Operation("1", "tools/call", "s__a", states={"p": {"n": number}})
-        rounds.keep(operation, {"resultType": "input_required", "requestState": str(number)})
+        waiting = {"resultType": "input_required", "requestState": str(number)}
+        rounds.keep(operation, waiting, "s__a")
     assert len(rounds) == MAX_KEPT
     found = [Operation("2", "tools/call", "s__a") for _ in range(3)]
     rounds.resume(found[0], {"requestState": "0"})

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pytest
+from bounds import at_most
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -166,11 +167,13 @@ def matches(conditions: Sequence[Condition], operation: Operation) -> bool:
     return first
 
 
+@at_most(5_000)
 @given(ONE_FIELD, operations())
 def test_a_field_means_what_the_page_says(condition: Condition, operation: Operation) -> None:
     assert matches([condition], operation) is model([condition], operation)
 
 
+@at_most(5_000)
 @given(st.lists(CONDITIONS, min_size=1, max_size=3), operations())
 def test_conditions_mean_what_the_page_says(
     conditions: list[Condition], operation: Operation
@@ -178,6 +181,7 @@ def test_conditions_mean_what_the_page_says(
     assert matches(conditions, operation) is model(conditions, operation)
 
 
+@at_most(5_000)
 @given(ONE_FIELD | CONDITIONS, st.lists(operations(), min_size=1, max_size=8))
 def test_what_is_called_impossible_matches_no_operation(
     condition: Condition, asked: list[Operation]

@@ -5,7 +5,11 @@ from typing import Any
 
 import anyio.lowlevel
 import pytest
-from hypothesis import given
+from bounds import at_most
+from chain_model import POST, PRE, RESULTS, End, Model, No, Plugin, UndecidedError
+from chain_stage import Stage
+from chain_strategies import chains
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plugway.catalog import Catalog, Member
@@ -23,6 +27,7 @@ from plugway_hookspecs import (
     Operation,
     Respond,
     ServerError,
+    ServerUnavailableError,
     ToolCall,
     ToolResult,
     hookimpl,
@@ -60,7 +65,7 @@ class Server:
         return self.answer
 
 
-class Plugin:
+class BeforeAndAfter:
     """Does one thing before and another after."""
 
     def __init__(self, name: str, before: str, after: str) -> None:
@@ -90,7 +95,7 @@ class Plugin:
 
 
 class Chains:
-    def __init__(self, plugins: list[tuple[Plugin, Policy]]) -> None:
+    def __init__(self, plugins: list[tuple[BeforeAndAfter, Policy]]) -> None:
         named = [(plugin.name, plugin, policy) for plugin, policy in plugins]
         self.chains = compile_chains(named, offer=lambda step, payload, operation: True)
 
@@ -103,19 +108,19 @@ AFTER = st.sampled_from(["nothing", "change", "deny", "forgive", "raise"])
 
 
 @st.composite
-def plugins(draw: st.DrawFn) -> list[tuple[Plugin, Policy]]:
-    found: list[tuple[Plugin, Policy]] = []
+def plugins(draw: st.DrawFn) -> list[tuple[BeforeAndAfter, Policy]]:
+    found: list[tuple[BeforeAndAfter, Policy]] = []
     for number in range(draw(st.integers(0, 4))):
         policy = Policy(
             draw(st.sampled_from(Mode)),
             draw(st.sampled_from([OnError.FAIL, OnError.IGNORE])),
             draw(st.integers(1, 3)),
         )
-        found.append((Plugin(f"p{number}", draw(BEFORE), draw(AFTER)), policy))
+        found.append((BeforeAndAfter(f"p{number}", draw(BEFORE), draw(AFTER)), policy))
     return found
 
 
-def dispatcher_of(server: Server, chains: Chains) -> Dispatcher:
+def dispatcher_of(server: Server, chains: Any) -> Dispatcher:
     return Dispatcher(
         Catalog([Member(server, "s", 5)]),
         {"s": server},
@@ -138,9 +143,10 @@ async def handled(dispatcher: Dispatcher, modern: bool) -> dict[str, Any] | RpcE
 ERROR = ServerError("it broke", server="s", code=-32050)
 
 
+@at_most(5_000)
 @given(plugins(), st.sampled_from([ANSWER, ERROR]), st.booleans())
 async def test_only_what_the_pre_chain_passes_reaches_the_server_and_the_post_chain_the_client(
-    found: list[tuple[Plugin, Policy]], answer: Any, modern: bool
+    found: list[tuple[BeforeAndAfter, Policy]], answer: Any, modern: bool
 ) -> None:
     server, chains = Server(answer), Chains(found)
     got = await handled(dispatcher_of(server, chains), modern)
@@ -186,9 +192,88 @@ async def test_only_what_the_pre_chain_passes_reaches_the_server_and_the_post_ch
         assert shaped == thaw(after.payload.to_wire())
 
 
+class Staged:
+    """The chains of two stages."""
+
+    def __init__(self, pre: Stage, post: Stage) -> None:
+        self.stages = {PRE: pre, POST: post}
+        self.others = compile_chains([])
+
+    def chain(self, hook: str) -> Chain[Any]:
+        stage = self.stages.get(hook)
+        return self.others[hook] if stage is None else stage.chain
+
+
+class Answering(Server):
+    """Answers in the words of the model, one after the other and the last one for good."""
+
+    def __init__(self, answers: list[str]) -> None:
+        super().__init__({})
+        self.answers = answers
+
+    async def request(
+        self, method: str, params: Mapping[str, Any] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        self.answer = self.raw(self.answers[min(len(self.calls), len(self.answers) - 1)])
+        return await super().request(method, params, **options)
+
+    @staticmethod
+    def raw(answer: str) -> Any:
+        if answer == "gone":
+            return ServerUnavailableError("away", server="s")
+        if answer == "error":
+            return ServerError("no", server="s", code=-32000)
+        return thaw(RESULTS[answer].to_wire())
+
+
+ANSWERS = st.lists(
+    st.sampled_from(["result", "other result", "error", "gone"]), min_size=1, max_size=2
+)
+
+
+@at_most(5_000)
+@given(chains(max_size=4), chains(max_size=3), ANSWERS)
+async def test_with_wrappers_server_and_client_get_what_the_model_says(
+    before: list[Plugin], after: list[Plugin], answers: list[str]
+) -> None:
+    try:
+        pre = Model(before, PRE, answers).run(ToolCall("s__a"))
+        answer = pre.end.verdict if pre.end else None
+        post = Model(after, POST).run(answer) if isinstance(answer, ToolResult) else None
+    except UndecidedError:
+        assume(False)
+        raise
+    server, stages = Answering(answers), Staged(Stage(before, PRE), Stage(after, POST))
+    request = Request("tools/call", {"name": "s__a"}, Client(), modern=False)
+    got: dict[str, Any] | RpcError
+    try:
+        got = await dispatcher_of(server, stages).handle(request)
+    except RpcError as error:
+        got = error
+
+    assert [thaw(call) for call in server.calls] == [
+        thaw({**call.to_wire(), "name": "a"}) for call in pre.asked
+    ]
+    final = post if post is not None and post.end is not None else pre
+    match final.end:
+        case None:
+            assert isinstance(got, RpcError)
+        case End(verdict=No(origin=origin)):
+            assert isinstance(got, RpcError)
+            assert got.code == 403
+            assert origin in got.message
+        case End(payload=result) if result.error is not None:
+            assert isinstance(got, RpcError)
+            assert (got.code, got.message) == (-32000, "no")
+        case End(payload=result):
+            assert isinstance(got, dict)
+            assert thaw(got) == thaw(result.to_wire())
+
+
 PIECES = st.lists(st.sampled_from(["a", "b", "__", "_", "s"]), max_size=6).map("".join)
 
 
+@at_most(5_000)
 @given(PIECES | st.sampled_from(["s__a", "s__b"]))
 async def test_no_name_reaches_a_server_that_does_not_list_it(name: str) -> None:
     server = Server(ANSWER)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
+from bounds import at_most
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from plugway_hookspecs import (
     Mode,
     OnError,
     Operation,
+    Outcome,
     Payload,
     Principal,
     Respond,
@@ -137,6 +139,10 @@ class Vandal:
     def act_later(self) -> None:
         attack(self.kept, self.changes)
 
+
+class VandalWithin(Vandal):
+    """An ordinary plugin."""
+
     @hookimpl
     async def tool_pre_invoke(self, payload: ToolCall, context: Context) -> Any:
         return self.act(payload, context)
@@ -144,6 +150,27 @@ class Vandal:
     @hookimpl
     async def tool_post_invoke(self, payload: ToolResult, context: Context) -> Any:
         return self.act(payload, context)
+
+
+class VandalAround(Vandal):
+    """Wraps the rest: it also reaches what goes in there, and what comes out."""
+
+    async def around(self, payload: Any, context: Context, call_next: Any) -> Any:
+        own = self.act(payload, context)
+        came = await call_next(own if isinstance(own, type(payload)) else payload)
+        attack([came, context.shared.get("theirs")], self.changes)
+        context.shared["mine"] = self.mine
+        self.kept += [came, context.shared, context.shared["mine"]]
+        attack([context.shared["mine"]], self.changes)
+        return own.result if isinstance(own, Respond) else came
+
+    @hookimpl(wrapper=True)
+    async def tool_pre_invoke(self, payload: ToolCall, context: Context, call_next: Any) -> Any:
+        return await self.around(payload, context, call_next)
+
+    @hookimpl(wrapper=True)
+    async def tool_post_invoke(self, payload: ToolResult, context: Context, call_next: Any) -> Any:
+        return await self.around(payload, context, call_next)
 
 
 class Witness:
@@ -168,14 +195,39 @@ class Witness:
         return all(repr(value) == before for value, before in self.seen)
 
 
+READS = frozenset({READ_HEADERS})
+HOOKS = st.sampled_from(["tool_pre_invoke", "tool_post_invoke"])
+ANY_CHANGES = st.lists(st.sampled_from(CHANGES), min_size=1, max_size=6)
+
+
+def original_of(hook: str, arguments: dict[str, Any]) -> Any:
+    if hook == "tool_pre_invoke":
+        return ToolCall("echo", arguments)
+    return ToolResult([{"type": "x", "x": arguments}], structured_content=arguments)
+
+
+def operation_of(arguments: dict[str, Any]) -> Operation:
+    return Operation(
+        "1",
+        "tools/call",
+        definition=freeze({"name": "echo", "inputSchema": arguments}),
+        request=ToolCall("echo", arguments),
+        principal=Principal(claims={"roles": ["a"]}),
+        client=Client(capabilities={"roots": {}}),
+        headers={"user-agent": "x"},
+        trace={"traceparent": "00-1"},
+    )
+
+
+@at_most(5_000)
 @given(
     arguments=OBJECTS,
     mine=OBJECTS,
     how=HOW,
     mode=MODES,
     on_error=st.sampled_from(OnError),
-    hook=st.sampled_from(["tool_pre_invoke", "tool_post_invoke"]),
-    changes=st.lists(st.sampled_from(CHANGES), min_size=1, max_size=6),
+    hook=HOOKS,
+    changes=ANY_CHANGES,
 )
 async def test_no_mode_leaks_a_mutation(
     arguments: dict[str, Any],
@@ -186,32 +238,17 @@ async def test_no_mode_leaks_a_mutation(
     hook: str,
     changes: list[Callable[[Any], Any]],
 ) -> None:
-    vandal, before, after = Vandal(how, mine, changes), Witness(), Witness()
-    reads = frozenset({READ_HEADERS})
+    vandal, before, after = VandalWithin(how, mine, changes), Witness(), Witness()
     background: list[tuple[Any, Any, Any]] = []
     chain = compile_chains(
         [
-            ("before", before, Policy(Mode.AUDIT, priority=1, capabilities=reads)),
-            ("vandal", vandal, Policy(mode, on_error, priority=2, capabilities=reads)),
-            ("after", after, Policy(Mode.AUDIT, priority=3, capabilities=reads)),
+            ("before", before, Policy(Mode.AUDIT, priority=1, capabilities=READS)),
+            ("vandal", vandal, Policy(mode, on_error, priority=2, capabilities=READS)),
+            ("after", after, Policy(Mode.AUDIT, priority=3, capabilities=READS)),
         ],
         offer=lambda *work: background.append(work) or True,  # type: ignore[func-returns-value]
     )[hook]
-    original: Any = (
-        ToolCall("echo", arguments)
-        if hook == "tool_pre_invoke"
-        else ToolResult([{"type": "x", "x": arguments}], structured_content=arguments)
-    )
-    operation = Operation(
-        "1",
-        "tools/call",
-        definition=freeze({"name": "echo", "inputSchema": arguments}),
-        request=ToolCall("echo", arguments),
-        principal=Principal(claims={"roles": ["a"]}),
-        client=Client(capabilities={"roots": {}}),
-        headers={"user-agent": "x"},
-        trace={"traceparent": "00-1"},
-    )
+    original, operation = original_of(hook, arguments), operation_of(arguments)
     looked_like = repr(original)
     given_by_vandal = repr(mine)
 
@@ -234,3 +271,56 @@ async def test_no_mode_leaks_a_mutation(
         assert repr(outcome.payload) == looked_like
     elif isinstance(outcome.verdict, Respond):
         assert repr(outcome.verdict.result.to_wire()["_meta"]) == given_by_vandal
+
+
+@at_most(5_000)
+@given(
+    arguments=OBJECTS,
+    mine=OBJECTS,
+    how=HOW,
+    mode=MODES.filter(lambda mode: mode is not Mode.BACKGROUND),
+    hook=HOOKS,
+    changes=ANY_CHANGES,
+)
+async def test_no_wrapper_leaks_a_mutation(
+    arguments: dict[str, Any],
+    mine: dict[str, Any],
+    how: str,
+    mode: Mode,
+    hook: str,
+    changes: list[Callable[[Any], Any]],
+) -> None:
+    vandal, before, after = VandalAround(how, mine, changes), Witness(), Witness()
+    chain = compile_chains(
+        [
+            ("before", before, Policy(Mode.AUDIT, priority=1, capabilities=READS)),
+            ("vandal", vandal, Policy(mode, OnError.IGNORE, priority=2, capabilities=READS)),
+            ("after", after, Policy(Mode.AUDIT, priority=3, capabilities=READS)),
+        ],
+    )[hook]
+    original, operation = original_of(hook, arguments), operation_of(arguments)
+    operation.shared["theirs"] = freeze({"a": [arguments]})
+    result = original_of("tool_post_invoke", arguments)
+    looked_like = repr((original, result, operation.shared["theirs"]))
+    asked: list[tuple[Any, str]] = []
+
+    async def server(payload: ToolCall) -> Outcome[Any]:
+        asked.append((payload, repr(payload)))
+        return Outcome(payload, Respond(result))
+
+    post = hook == "tool_post_invoke"
+    outcome = await chain(original, operation, None if post else server)
+    shared = repr(operation.shared)
+    came = outcome.verdict.result if isinstance(outcome.verdict, Respond) else outcome.payload
+    sent = repr(came.to_wire())
+    vandal.act_later()
+
+    assert repr((original, result, operation.shared["theirs"])) == looked_like
+    assert all(repr(payload) == then for payload, then in asked)
+    assert len(asked) == (0 if post else 1)
+    assert (repr(came.to_wire()), repr(operation.shared)) == (sent, shared)
+    assert before.unchanged()
+    assert after.unchanged()
+    if mode not in {Mode.ENFORCE, Mode.TRANSFORM}:
+        assert came is (original if post else result)
+        assert all(payload is original for payload, _ in asked)

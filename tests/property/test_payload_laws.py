@@ -2,6 +2,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from bounds import at_most
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def test_every_payload_class_is_here() -> None:
     assert len(KINDS) == 10
 
 
+@at_most(5_000)
 @given(messages())
 def test_a_message_comes_out_of_a_payload_as_it_went_in(
     message: tuple[type[Payload], dict[str, Any]],
@@ -57,6 +59,7 @@ def test_a_message_comes_out_of_a_payload_as_it_went_in(
     }
 
 
+@at_most(5_000)
 @given(messages(), st.dictionaries(st.text(max_size=3), SCALARS, max_size=3))
 def test_replacing_one_field_keeps_all_others(
     message: tuple[type[Payload], dict[str, Any]], meta: dict[str, Any]
@@ -66,6 +69,7 @@ def test_replacing_one_field_keeps_all_others(
     assert thaw(changed) == {**wire, "_meta": meta}
 
 
+@at_most(5_000)
 @given(messages())
 def test_replacing_nothing_gives_an_equal_payload(
     message: tuple[type[Payload], dict[str, Any]],
@@ -76,6 +80,7 @@ def test_replacing_nothing_gives_an_equal_payload(
     assert thaw(payload.replace().to_wire()) == wire
 
 
+@at_most(5_000)
 @given(messages())
 def test_a_payload_shares_nothing_with_the_message_it_was_read_from(
     message: tuple[type[Payload], dict[str, Any]],
@@ -98,6 +103,7 @@ def containers(value: Any) -> list[Any]:
     return [value, *(found for item in inner for found in containers(item))]
 
 
+@at_most(5_000)
 @given(messages(), st.sampled_from(["clear", "pop", "__init__", "update", "append", "sort"]))
 def test_no_container_of_a_payload_can_be_changed(
     message: tuple[type[Payload], dict[str, Any]], method: str

@@ -127,6 +127,7 @@ class Chain(Generic[P]):
                 trial = step.policy.health.admit() if step.disables else False
             try:
                 if special and trial is None:
+                    context = None  # the one before had it
                     self.failures.refuse_resting(step)
                 if view is None:
                     context = None
@@ -199,7 +200,7 @@ class Chain(Generic[P]):
 
         try:
             waiting = [index for index, own in enumerate(asked) if own.step.awaits]
-            for index in set(range(len(asked))).difference(waiting):
+            for index in [index for index, own in enumerate(asked) if not own.step.awaits]:
                 await ask(index)  # a plain def has nothing to wait for
             if len(waiting) == 1:
                 await ask(waiting[0])

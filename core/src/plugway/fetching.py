@@ -50,6 +50,7 @@ class _Guarded:
         self.post: Chain[Any] = parts.chains.chain(fetch.post)
         self.limit = parts.max_payload_bytes
         self.renames = 0
+        """How often it has been renamed to what it is called now."""
         self.about = self._named()
         """What the request turned out to be about."""
         self.raw: dict[str, Any] = {}
@@ -59,6 +60,7 @@ class _Guarded:
 
     async def answer(self, params: dict[str, Any], target: Target) -> dict[str, Any]:
         operation, rounds = self.operation, self.parts.rounds
+        asked_for = operation.name
         rounds.resume(operation, params)
         payload = read_request(self.fetch, params, self.limit)
         outcome = await self._pass(payload, params, target)
@@ -67,8 +69,9 @@ class _Guarded:
             return self._denied(outcome)
         operation.request = outcome.payload
         result = await self._after(outcome.verdict)
-        rounds.keep(operation, result)
-        guarded = self.pre.guards(operation) or self.post.guards(operation)
+        rounds.keep(operation, result, asked_for)
+        renamed = operation.name != asked_for  # so there is somebody who guards what was asked for
+        guarded = renamed or self.pre.guards(operation) or self.post.guards(operation)
         if guarded and result.get("cacheScope") == "public":
             return {**result, "cacheScope": "private"}  # in a shared cache it would pass no guard
         return result
@@ -107,8 +110,7 @@ class _Guarded:
         Names decide who is asked, so those who guard the new one have to be.
         """
         operation = self.operation
-        self.renames += 1
-        if self.renames > MAX_RENAMES:
+        if self.renames == MAX_RENAMES:
             log.error(
                 "request %s: plugins rename it for ever, %r too", operation.id, operation.name
             )
@@ -117,7 +119,11 @@ class _Guarded:
             raise RpcError(INTERNAL_ERROR, f"{message}; {log_hint}")
         name = str(getattr(payload, self.fetch.kind.identifier))
         target = await find(self.parts, self.fetch.kind, name, operation)
-        return await self._pass(payload, payload.to_wire(), target)
+        self.renames += 1
+        try:
+            return await self._pass(payload, payload.to_wire(), target)
+        finally:
+            self.renames -= 1
 
     async def _ask(self, final: Payload, params: dict[str, Any], target: Target) -> Outcome[Any]:
         """Send the request; what plugins see of the answer is in the outcome, the rest in `raw`."""

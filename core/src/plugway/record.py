@@ -42,7 +42,7 @@ class Wrapped:
     sent: Any
     """The payload that it gave to the rest last; None if it never did."""
     got: Any
-    """What the rest gave back; None if nothing."""
+    """What came of the rest, with or without its doing; None if nothing."""
     inside: int
     """How long the rest took, in ns."""
     applied: str
@@ -155,11 +155,11 @@ def _judge_error(step: Step, error: BaseException) -> _Judgement:
 
 
 def _judge_wrapper(step: Step, payload: Any, did: Wrapped) -> _Judgement:
-    answer = did.answer
+    answer = None if did.answer is did.got else did.answer  # it lets pass what came
     if isinstance(answer, BaseException | Deny | Unasked):
         judged = _judge(step, payload, answer)
         return _Judgement(judged.requested, did.applied, judged.detail, judged.code)
-    if did.got is None:
+    if did.sent is None or did.got is None:
         return _Judgement("pass" if answer is None else "respond", did.applied)
     changed = not same(did.sent, payload) or not (answer is None or same(answer, did.got))
     return _Judgement("modify" if changed else "pass", did.applied)

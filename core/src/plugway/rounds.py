@@ -39,15 +39,18 @@ class Rounds:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, operation: Operation, result: Mapping[str, Any]) -> None:
-        """Keep an operation's notes, if its result asks for another round."""
+    def keep(self, operation: Operation, result: Mapping[str, Any], name: str) -> None:
+        """Keep an operation's notes, if its result asks for another round.
+
+        `name` is what the client asked for, and will ask for again; plugins may have renamed it.
+        """
         if result.get("resultType") != "input_required":
             return
         state = result.get("requestState")
         if not isinstance(state, str) or not (operation.states or operation.shared):
             return
         until = self._clock() + KEEP_SECONDS
-        self._kept[_key(operation, state)] = _Notes(operation.states, operation.shared, until)
+        self._kept[_key(operation, name, state)] = _Notes(operation.states, operation.shared, until)
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
 
@@ -56,13 +59,13 @@ class Rounds:
         state = params.get("requestState")
         if not isinstance(state, str):
             return
-        notes = self._kept.pop(_key(operation, state), None)
+        notes = self._kept.pop(_key(operation, operation.name, state), None)
         if notes is not None and notes.until > self._clock():
             operation.states, operation.shared = notes.states, notes.shared
 
 
-def _key(operation: Operation, state: str) -> bytes:
+def _key(operation: Operation, name: str, state: str) -> bytes:
     """Bind notes to who asked, and for what: nobody else's state leads to them."""
     who = operation.principal
-    parts = (operation.method, operation.name, who.user, who.tenant, operation.client.name, state)
+    parts = (operation.method, name, who.user, who.tenant, operation.client.name, state)
     return blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=16).digest()

@@ -7,8 +7,9 @@ What others deny inside stays denied.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from inspect import iscoroutine
 from time import perf_counter_ns
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from plugway.chain import Chain, Inner, Offer
 from plugway.foreign import alone, is_failure
@@ -48,7 +49,19 @@ class WrappingChain(Chain[P]):
         """
         if inner is None and self.result_type is not None:
             raise TypeError(f"{self.hook} has wrappers, and nothing was given that they wrap")
-        outcome = await self._from(0, payload, operation, inner)
+        reached: list[P] = []
+
+        async def ask(final: P) -> Outcome[Any]:
+            reached[:] = [final]
+            assert inner is not None  # noqa: S101 - for the type checker
+            return await inner(final)
+
+        try:
+            outcome = await self._from(0, payload, operation, inner and ask)
+        except BaseException:
+            for final in reached:  # background plugins learn of what the server has got
+                self._offer(final, operation)
+            raise
         self._offer(outcome.payload, operation)
         return outcome
 
@@ -93,7 +106,11 @@ class WrappingChain(Chain[P]):
             return answer
         if answer.__class__ is Deny:
             return self.failures.within_rights(answer, step)
-        what = f"returned {type(answer).__name__}; a wrapper here returns {result.__name__}"
+        returned = type(answer).__name__
+        if iscoroutine(answer):
+            answer.close()
+            returned = "a coroutine that nobody awaited"
+        what = f"returned {returned}; a wrapper here returns {result.__name__}"
         raise PluginError(what, plugin=step.scope.plugin, hook=self.hook)
 
 
@@ -145,7 +162,7 @@ class _Turn:
         return self.chain.result_of(self.outcome)
 
     async def _go(self, payload: Payload) -> None:
-        self.outcome = self.raised = None
+        before, self.outcome, self.raised = self.outcome, None, None
         if self.chain.result_type is not None:
             self.operation.request = None  # what an earlier attempt sent
         self.busy, began = True, perf_counter_ns()
@@ -153,6 +170,9 @@ class _Turn:
             self.outcome = await self.rest(payload)
         except BaseException as error:
             self.raised = error
+            given_up = not isinstance(error, Exception)
+            if before is not None and isinstance(before.verdict, Deny) and given_up:
+                self.outcome = before  # what was given up has not passed
             raise
         finally:
             self.inside += perf_counter_ns() - began
@@ -181,28 +201,49 @@ class _Turn:
         try:
             if trial is None:
                 self.chain.failures.refuse_resting(step)
-            answer = await step.call(self.payload, self.context, self.call_next)
-            if self.outcome is None or answer is not self.outcome.verdict:
-                answer = self.chain.check(answer, step)
-            self.answer = answer
+            self.answer = await self._returned()
         except BaseException as error:  # noqa: BLE001 - foreign code
-            passed_on = error is self.raised and isinstance(error, Exception)
+            passed_on = self._lets_pass(error)
+            if not passed_on and is_failure(error):
+                self.answer = error
+                deny = self.chain.failures.judge(step, error, trial=trial is True)
+                return None if deny is None else self._denied(deny)
             if passed_on:
                 self.answer = None
-            if passed_on or not is_failure(error):
-                if trial:
-                    health.end_trial(recovered=passed_on)
-                raise alone(error) from None
-            self.answer = error
-            deny = self.chain.failures.judge(step, error, trial=trial is True)
-            return None if deny is None else self._denied(deny)
+                self._settle()
+            if trial:
+                health.end_trial(recovered=passed_on)
+            raise alone(error) from None
         finally:
             self.over = True
         if trial:
             health.end_trial(recovered=True)
+        self._settle()
+        return None
+
+    async def _returned(self) -> Payload | Deny | None:
+        """Return what the wrapper does; raises `PluginError` for what it may not."""
+        step = self.step
+        answer = await step.call(self.payload, self.context, self.call_next)
+        if self.busy:
+            what = "ended while call_next was under way"
+            raise PluginError(what, plugin=step.scope.plugin, hook=step.scope.hook)
+        if self.outcome is not None and answer is self.outcome.verdict:
+            return cast("Deny | None", answer)  # nothing, or what others denied
+        return self.chain.check(answer, step)
+
+    def _lets_pass(self, error: BaseException) -> bool:
+        """Whether an error is the server's, which is no failure of the wrapper."""
+        while isinstance(error, BaseExceptionGroup):
+            errors = cast("BaseExceptionGroup[BaseException]", error).exceptions
+            if len(errors) != 1:
+                return False
+            error = errors[0]
+        return error is self.raised and isinstance(error, Exception)
+
+    def _settle(self) -> None:
         if self.operation.staged:
             self.context.settle()
-        return None
 
     async def _conclude(self) -> Outcome[Any]:
         """Decide what its answer comes to, within what it may do."""
@@ -223,11 +264,11 @@ class _Turn:
         """Return what a wrapper's own result comes to; `sent` is what it is the answer to."""
         if self.chain.result_type is None:
             return Outcome(result)
-        return Outcome(sent, Respond(result))
+        return Outcome(sent, Respond(result), self.step.scope.plugin)
 
     async def _skip(self) -> Outcome[Any]:
         """Go on as if the wrapper were not there; what was tried already is not tried again."""
-        if self.raised is None:
+        if self.raised is None and not self.busy:
             await self._go(self.payload)
         elif isinstance(self.raised, Exception):
             raise self.raised
@@ -246,7 +287,7 @@ class _Turn:
             return "cancelled" if self.answer is CANCELLED else "pass"
         if isinstance(outcome.verdict, Deny) and outcome.plugin == self.step.scope.plugin:
             return "deny"
-        if self.chain.result_of(outcome) is not got:
+        if not same(self.chain.result_of(outcome), got):
             return "respond" if got is None else "modify"
         changed = self.sent is not None and not same(self.sent, self.payload)
         return "modify" if changed and self.step.may_modify else "pass"

@@ -11,6 +11,7 @@ from plugway import background as module
 from plugway.background import Background
 from plugway.chain import Chain
 from plugway.compiler import compile_chains
+from plugway.health import Health
 from plugway.record import lines
 from plugway.steps import Policy
 from plugway_hookspecs import Context, Mode, OnError, Operation, ToolCall, hookimpl
@@ -156,6 +157,21 @@ async def test_a_plugin_that_is_to_be_disabled_after_an_error_is() -> None:
                 await chain(CALL, operation())
     assert plugin.called == 1
     assert policy.health.rests
+
+
+async def test_a_trial_that_is_given_up_when_the_gateway_stops_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "DRAIN_SECONDS", 0.0)
+    health = Health(lambda: 0.0)
+    health.fail(0.0, trial=False)
+    policy = Policy(Mode.BACKGROUND, OnError.DISABLE, health=health)
+    with anyio.fail_after(5):
+        async with chain_of(Keeps(go=False), policy) as (chain, _):
+            await chain(CALL, operation())
+            await anyio.wait_all_tasks_blocked()
+            assert health.rests
+    assert not health.rests
 
 
 async def test_a_timeout_makes_room_for_the_next() -> None:

@@ -12,6 +12,7 @@ from plugway_hookspecs import (
     Deny,
     Finding,
     Mode,
+    OnError,
     Operation,
     PluginError,
     ToolCall,
@@ -66,6 +67,20 @@ async def test_a_finding_is_in_the_line_of_the_plugin_that_made_it() -> None:
             Finding(f"p{number}", "tool_pre_invoke", "before", number),
             Finding(f"p{number}", "tool_pre_invoke", "after", number),
         )
+
+
+async def test_a_plugin_that_rests_has_no_findings_of_the_one_before() -> None:
+    class Fails:
+        @hookimpl
+        async def tool_pre_invoke(self, context: Context) -> None:
+            raise ValueError
+
+    resting = Policy(on_error=OnError.DISABLE)
+    chain = compile_chains([("a", Notes(1), Policy()), ("b", Fails(), resting)])["tool_pre_invoke"]
+    await chain(CALL, operation())
+    op = operation()
+    await chain(CALL, op)
+    assert [len(line.findings) for line in lines(op)] == [2, 0]
 
 
 async def test_findings_of_a_plugin_that_fails_are_kept() -> None:

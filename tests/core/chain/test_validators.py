@@ -306,6 +306,13 @@ async def test_a_plain_validators_deny_spares_those_after_it() -> None:
     assert (first.called, last.called, plain.called) == (1, 0, 0)
 
 
+async def test_plain_validators_are_asked_in_order_however_many_there_are() -> None:
+    first, second = Quick(Deny("first")), Quick(Deny("second"))
+    chain = chain_of([Says(), first, *[Says() for _ in range(6)], second])
+    assert (await chain(CALL, operation())).plugin == "p1"
+    assert (first.called, second.called) == (1, 0)
+
+
 async def test_a_deny_of_higher_priority_wins_over_a_plain_validators() -> None:
     slow = Waits(Deny("slow"))
     slow.go.set()

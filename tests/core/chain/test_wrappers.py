@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -143,6 +144,7 @@ async def test_a_wrapper_may_answer_without_asking_anybody() -> None:
     server, inner, op = Server(), Says(), operation()
     outcome = await run(Wraps(cached), inner, server=server, op=op)
     assert result(outcome) is RESULT
+    assert outcome.plugin == "p0"
     assert (server.asked, inner.seen) == ([], [])
     assert told(op) == [("p0", "respond", "respond")]
 
@@ -200,13 +202,25 @@ async def test_a_wrapper_that_says_nothing_changes_nothing() -> None:
     assert told(op) == [("p0", "pass", "pass")]
 
 
+async def test_a_copy_of_what_came_is_no_change() -> None:
+    async def copies(payload: ToolCall, call_next: Next) -> Any:
+        answer = await call_next(payload)
+        assert isinstance(answer, ToolResult)
+        return answer.replace()
+
+    op = operation()
+    assert result(await run(Wraps(copies), op=op)) == RESULT
+    assert told(op) == [("p0", "pass", "pass")]
+
+
 async def test_a_wrapper_that_forgets_the_rest_swallows_nothing() -> None:
     async def forgets(_: ToolCall, __: Next) -> Any:
         return None
 
-    server, inner = Server(), Says()
-    assert result(await run(Wraps(forgets), inner, server=server)) is RESULT
+    server, inner, op = Server(), Says(), operation()
+    assert result(await run(Wraps(forgets), inner, server=server, op=op)) is RESULT
     assert server.asked == inner.seen == [CALL]
+    assert told(op) == [("p0", "pass", "pass"), ("p1", "pass", "pass")]
 
 
 async def test_a_wrapper_of_a_post_hook_wraps_the_rest_of_the_chain() -> None:
@@ -389,6 +403,25 @@ async def test_background_plugins_get_what_was_sent_in_the_end() -> None:
     assert [payload.arguments for payload in offered] == [{"n": 2}]
 
 
+async def test_background_plugins_get_what_the_server_got_though_it_failed() -> None:
+    offered: list[Any] = []
+
+    async def changes(payload: ToolCall, call_next: Next) -> Any:
+        return await call_next(payload.replace(arguments={"n": 2}))
+
+    plugins = [("w", Wraps(changes), Policy()), ("b", Says(), Policy(Mode.BACKGROUND))]
+
+    def offer(step: Step, payload: object, _: Operation) -> bool:
+        offered.append(payload)
+        return True
+
+    chains = compile_chains(plugins, offer=offer)
+    gone = ServerUnavailableError("away", server="s")
+    with pytest.raises(ServerUnavailableError):
+        await chains["tool_pre_invoke"](CALL, operation(), Server(gone))
+    assert [payload.arguments for payload in offered] == [{"n": 2}]
+
+
 async def test_validators_inside_a_wrapper_run_at_the_same_time() -> None:
     here = [anyio.Event(), anyio.Event()]
 
@@ -425,8 +458,11 @@ async def test_what_is_denied_inside_stays_denied() -> None:
 
 
 async def test_a_deny_that_a_wrapper_passes_on_is_still_the_inner_ones() -> None:
-    outcome = await run(Wraps(passes), Says(Deny("inner", http_headers={"Retry-After": "1"})))
+    denies, op = Says(Deny("inner", http_headers={"Retry-After": "1"})), operation()
+    outcome = await run(Wraps(passes), denies, op=op)
     assert (outcome.plugin, outcome.verdict) == ("p1", Deny("inner"))
+    assert told(op) == [("p0", "pass", "pass"), ("p1", "deny", "deny")]
+    assert lines(op)[0].detail == ""
 
 
 async def test_what_passes_when_it_is_tried_again_has_passed() -> None:
@@ -435,6 +471,24 @@ async def test_what_passes_when_it_is_tried_again_has_passed() -> None:
         return await call_next(payload)
 
     assert result(await run(Wraps(insists), Says(Deny("not yet")))) is RESULT
+
+
+async def test_what_is_given_up_when_it_is_tried_again_has_not_passed() -> None:
+    async def impatient(payload: ToolCall, call_next: Next) -> Any:
+        await call_next(payload)
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await call_next(payload)
+        return RESULT
+
+    class Slow:
+        @hookimpl
+        async def tool_pre_invoke(self) -> Deny:
+            await anyio.lowlevel.checkpoint()
+            return Deny("inner")
+
+    outcome = await run(Wraps(impatient), Slow())
+    assert (outcome.verdict, outcome.plugin) == (Deny("inner"), "p1")
 
 
 async def test_an_answer_inside_is_what_the_rest_gives() -> None:
@@ -489,6 +543,40 @@ async def test_what_the_server_raises_is_no_failure_of_the_wrapper() -> None:
     assert raised.value is gone
     assert not health.rests
     assert told(op) == [("p0", "pass", "pass")]
+
+
+async def test_what_the_server_raises_is_no_failure_of_a_wrapper_with_tasks_either() -> None:
+    async def in_a_task(payload: ToolCall, call_next: Next) -> Any:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call_next, payload)
+
+    gone, health = ServerUnavailableError("away", server="s"), Health()
+    policy = Policy(on_error=OnError.DISABLE, health=health)
+    with pytest.raises(ServerUnavailableError) as raised:
+        await run(Wraps(in_a_task), policy=policy, server=Server(gone))
+    assert raised.value is gone
+    assert not health.rests
+
+
+async def test_what_a_wrapper_shares_is_there_though_the_server_is_away() -> None:
+    class Shares:
+        @hookimpl(wrapper=True)
+        async def tool_pre_invoke(
+            self, payload: ToolCall, context: Context, call_next: Next
+        ) -> Any:
+            context.shared["attempts"] = context.shared.get("attempts", 0) + 1
+            return await call_next(payload)
+
+    async def again(payload: ToolCall, call_next: Next) -> Any:
+        try:
+            return await call_next(payload)
+        except ServerUnavailableError:
+            return await call_next(payload)
+
+    op = operation()
+    gone = ServerUnavailableError("away", server="s")
+    assert result(await run(Wraps(again), Shares(), server=Server(gone), op=op)) is RESULT
+    assert op.shared == {"attempts": 2}
 
 
 async def test_a_wrapper_may_try_again_when_the_server_is_away_or_answer_itself() -> None:
@@ -575,6 +663,50 @@ async def test_what_a_wrapper_may_not_return_is_its_failure(answer: Any, detail:
     outcome = await run(Wraps(returns), op=op)
     assert isinstance(outcome.verdict, Deny)
     assert lines(op)[0].detail == detail
+
+
+async def test_a_wrapper_that_forgets_to_await_is_told_so() -> None:
+    async def forgets(payload: ToolCall, call_next: Next) -> Any:
+        return call_next(payload)
+
+    server, op = Server(), operation()
+    assert isinstance((await run(Wraps(forgets), server=server, op=op)).verdict, Deny)
+    assert server.asked == []
+    assert lines(op)[0].detail.startswith("returned a coroutine that nobody awaited")
+
+
+@pytest.mark.parametrize("on_error", [OnError.FAIL, OnError.IGNORE])
+@pytest.mark.parametrize("error", [None, ValueError()])
+async def test_a_wrapper_that_ends_before_the_rest_does_asks_nobody_twice(
+    on_error: OnError, error: Exception | None
+) -> None:
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def leaves(payload: ToolCall, call_next: Next) -> Any:
+        async def rest() -> Any:
+            return await call_next(payload)
+
+        tasks.append(asyncio.ensure_future(rest()))
+        await anyio.wait_all_tasks_blocked()
+        if error is not None:
+            raise error
+        return RESULT
+
+    go = anyio.Event()
+
+    class Waits(Server):
+        async def __call__(self, payload: ToolCall) -> Outcome[Any]:
+            self.asked.append(payload)
+            await go.wait()
+            return Outcome(payload, Respond(RESULT))
+
+    server = Waits()
+    outcome = await run(Wraps(leaves), policy=Policy(on_error=on_error), server=server)
+    assert isinstance(outcome.verdict, Deny)
+    go.set()
+    with anyio.fail_after(5):
+        await asyncio.wait(tasks)
+    assert server.asked == [CALL]
 
 
 async def test_the_rest_takes_the_payload_of_the_hook() -> None:
