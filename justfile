@@ -66,5 +66,8 @@ bench-gateway *ARGS:
 bench-sinks:
     uv run python benchmarks/sinks.py
 
+bench-reloads *ARGS:
+    uv run python benchmarks/reloads.py {{ARGS}}
+
 demo *ARGS:
     uv run plugway demo {{ARGS}}

@@ -12,6 +12,8 @@ from plugway.chain import Chain
 from plugway.compiler import compile_chains
 from plugway.dispatcher import Dispatcher
 from plugway.exchange import Request
+from plugway.federation import Federation
+from plugway.generation import Generation
 from plugway.jsonrpc import RpcError
 from plugway.record import lines
 from plugway.steps import Policy
@@ -157,8 +159,8 @@ class Server:
     async def connect(self) -> None:
         return None
 
-    def on_list_changed(self, listener: Callable[[str], None]) -> None:
-        return None
+    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        return lambda: None
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, **_: Any
@@ -185,14 +187,16 @@ class Dispatched:
     def __init__(self) -> None:
         server = Server()
         self.heard = 0
-        self.dispatcher = Dispatcher(
-            Catalog([Member(server, "s", list_timeout=5)]),
+        members = [Member(server, "s", list_timeout=5)]
+        generation = Generation(
+            Catalog(members),
             {"s": server},
             Chains(),
-            server_info={"name": "plugway", "version": "1"},
+            Federation(members, None, lambda name: ""),
             request_timeout=30,
             max_payload_bytes=1_000_000,
         )
+        self.dispatcher = Dispatcher(generation, server_info={"name": "plugway", "version": "1"})
         self.dispatcher.listen(self._hear)
 
     def _hear(self, operation: Operation, _: RpcError | None) -> None:

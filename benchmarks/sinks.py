@@ -25,6 +25,8 @@ from plugway.compiler import compile_chains
 from plugway.config import AuditConfig, Config
 from plugway.dispatcher import Dispatcher
 from plugway.exchange import Request
+from plugway.federation import Federation
+from plugway.generation import Generation
 from plugway.steps import Policy
 from plugway.tracing import chain_spans
 from plugway_hookspecs import Client, hookimpl
@@ -46,8 +48,8 @@ class Server:
     async def connect(self) -> None:
         return None
 
-    def on_list_changed(self, listener: Callable[[str], None]) -> None:
-        return None
+    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        return lambda: None
 
     async def request(self, method: str, *arguments: Any, **options: Any) -> dict[str, Any]:
         if method == "tools/list":
@@ -77,15 +79,16 @@ async def dispatching(sink: str, folder: Path) -> AsyncGenerator[Dispatcher]:
         file = folder / f"{sync}.jsonl"
         config = Config(audit=AuditConfig(file=file, sync=sync))
     async with open_ledger(config) as ledger:
-        dispatcher = Dispatcher(
-            Catalog([Member(server, "s", 5)]),
+        members = [Member(server, "s", 5)]
+        generation = Generation(
+            Catalog(members),
             {"s": server},
             Plugins(),
-            server_info={},
+            Federation(members, None, lambda name: ""),
             request_timeout=60,
             max_payload_bytes=1_000_000,
-            ledger=ledger,
         )
+        dispatcher = Dispatcher(generation, server_info={}, ledger=ledger)
         if sink == "spans":
             provider = TracerProvider(shutdown_on_exit=False)
             provider.add_span_processor(BatchSpanProcessor(Nowhere(), max_queue_size=100_000))

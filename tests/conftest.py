@@ -1,11 +1,25 @@
 """Fixtures that every test uses: one backend, no blocking call on the event loop; profiles."""
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
+
+from plugway.config import ServerConfig, parse
+from plugway.gateway import Gateway
+from plugway.succession import Succession
+from plugway.tasks import plain_task_group
+from plugway.upstream import Upstream, Upstreams
+from plugway_hookspecs import ServerUnavailableError
 
 PACKAGES = ["plugway", "plugway_hookspecs", "plugway_builtin_plugins", "plugway_external_bridge"]
 
@@ -25,3 +39,103 @@ def anyio_backend() -> str:
 def no_blocking_calls() -> Iterator[None]:
     with blockbuster_ctx(PACKAGES):
         yield
+
+
+@pytest.fixture
+def install_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Install classes of the test as plugin kinds: a package that discovery finds."""
+
+    def install(**found: type) -> None:
+        package = ModuleType("kinds_of_a_test")
+        vars(package).update(found)
+        monkeypatch.setitem(sys.modules, package.__name__, package)
+        metadata = tmp_path / "site" / f"{package.__name__}-1.0.dist-info"
+        metadata.mkdir(parents=True, exist_ok=True)
+        (metadata / "METADATA").write_text(f"Name: {package.__name__}\nVersion: 1.0\n")
+        points = "".join(f"{name} = {package.__name__}:{name}\n" for name in found)
+        (metadata / "entry_points.txt").write_text(f"[plugway.plugins.v1]\n{points}")
+        monkeypatch.setattr(sys, "path", [str(metadata.parent), *sys.path])
+
+    return install
+
+
+class LocalServer(Upstream):
+    """An MCP server in memory, with a tool `echo` that waits for what `pause` waits for.
+
+    With the command `broken` it can't be reached, with `slow` connecting waits for `pause` as well.
+    """
+
+    alive = False
+
+    def __init__(self, name: str, config: ServerConfig, pause: Callable[..., Any]) -> None:
+        super().__init__(name, config)
+        self.pause = pause
+        self.closed = 0
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        return {"tools": {"listChanged": True}}
+
+    async def run(self) -> None:
+        try:
+            self.alive = True
+            await anyio.sleep_forever()
+        finally:
+            self.alive = False
+            self.closed += 1
+
+    async def connect(self) -> None:
+        if self.closed or self.config.command == "broken":
+            raise ServerUnavailableError(f"server {self.name!r} is down", server=self.name)
+        if self.config.command == "slow":
+            await self.pause({"wait": True})
+
+    async def request(
+        self, method: str, params: Mapping[str, Any] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        await self.connect()
+        if method == "tools/list":
+            return {"tools": [{"name": "echo"}]}
+        arguments = (params or {}).get("arguments", {})
+        await self.pause(arguments)
+        await self.connect()  # a server that was closed meanwhile has no answer
+        return {"content": [], "structuredContent": arguments}
+
+
+class LocalServers(Upstreams):
+    """Makes servers in memory, whatever their configuration says."""
+
+    def __init__(self, tasks: anyio.abc.TaskGroup, pause: Callable[..., Any]) -> None:
+        super().__init__(tasks, one_client=False)
+        self.pause = pause
+
+    def make(self, name: str, config: ServerConfig) -> Upstream:
+        return LocalServer(name, config, self.pause)
+
+
+LocalGateway = Callable[..., AbstractAsyncContextManager[Gateway]]
+
+
+@pytest.fixture
+def local_gateway() -> LocalGateway:
+    """Open a gateway on a configuration (as text) whose servers are in memory; for a minute."""
+
+    async def no_pause(arguments: Any) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    @asynccontextmanager
+    async def opened(text: str, pause: Callable[..., Any] = no_pause) -> AsyncGenerator[Gateway]:
+        config = await anyio.to_thread.run_sync(parse, text)
+        with anyio.fail_after(60):
+            async with plain_task_group() as servers:
+                try:
+                    async with plain_task_group() as tasks:
+                        succession = Succession(tasks, LocalServers(servers, pause), strict=True)
+                        try:
+                            yield Gateway(await succession.advance(config), succession)
+                        finally:
+                            succession.end()
+                finally:
+                    servers.cancel_scope.cancel()
+
+    return opened

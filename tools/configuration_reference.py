@@ -13,7 +13,8 @@ HEAD = """\
 
 One file, YAML (or a client's `mcpServers` JSON as it is). This page is made from the models in
 `core/src/plugway/config/models.py`; `plugway schema` prints the same as JSON Schema, and
-`plugway init` writes a file to start from.
+`plugway init` writes a file to start from. [reloading.md](reloading.md) tells what happens when
+it changes while the gateway runs.
 
 Durations are seconds, or `250ms`, `2s`, `1m`, `1h`; sizes are bytes, or `512KiB`, `4MiB`.
 `${VAR}`, `${VAR:-default}` and `${file:/path}` may stand in any value; `$$` is a plain `$`.

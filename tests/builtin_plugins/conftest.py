@@ -12,6 +12,8 @@ from plugway.chain import Chain
 from plugway.compiler import compile_chains
 from plugway.dispatcher import Dispatcher
 from plugway.exchange import Request
+from plugway.federation import Federation
+from plugway.generation import Generation
 from plugway.jsonrpc import RpcError
 from plugway.methods import LIST_METHOD
 from plugway.steps import Policy
@@ -52,8 +54,9 @@ class Server:
     async def connect(self) -> None:
         return None
 
-    def on_list_changed(self, listener: Callable[[str], None]) -> None:
+    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
         self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
 
     async def request(self, method: str, params: Any = None, **_: Any) -> dict[str, Any]:
         for kind, name in LIST_METHOD.items():
@@ -82,14 +85,16 @@ class Gateway:
         self.servers = {name: Server(name) for name in ("s", "t")}
         self.server = self.servers["s"]
         self.findings: list[tuple[str, Any]] = []
-        self.dispatcher = Dispatcher(
-            Catalog([Member(server, name, 5) for name, server in self.servers.items()]),
+        members = [Member(server, name, 5) for name, server in self.servers.items()]
+        generation = Generation(
+            Catalog(members),
             self.servers,
             self,
-            server_info={},
+            Federation(members, None, lambda name: ""),
             request_timeout=request_timeout,
             max_payload_bytes=100_000,
         )
+        self.dispatcher = Dispatcher(generation, server_info={})
         self.dispatcher.listen(self.note)
 
     def chain(self, hook: str) -> Chain[Any]:

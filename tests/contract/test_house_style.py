@@ -20,6 +20,7 @@ CATCH_ALL = {
     "plugway/chain.py": "calls plugins",
     "plugway/cli/entry.py": "the last resort of the command line",
     "plugway/cli/extensions.py": "loads plugins' commands",
+    "plugway/cli/reloading.py": "the last resort of a reload",
     "plugway/cli/running.py": "its task group would wrap what its block raises",
     "plugway/discovery.py": "loads plugins, reads packages' metadata",
     "plugway/dispatcher.py": "the last resort of a request",
@@ -28,9 +29,9 @@ CATCH_ALL = {
     "plugway/hooktable.py": "loads the hooks that packages add",
     "plugway/specreader.py": "evaluates other packages' annotations",
     "plugway/registry.py": "starts plugins and asks for their health",
+    "plugway/tasks.py": "its task group would wrap what its block raises",
     "plugway/upstream/connector.py": "whatever a transport raises is the server's failure",
     "plugway/wrapping.py": "calls plugins",
-    "plugway/upstream/opening.py": "its task group would wrap what its block raises",
     "plugway_external_bridge/client/breaker.py": "counts failures and raises them again",
 }
 """Who may catch everything, and why."""

@@ -41,8 +41,9 @@ class Server:
         kind = next(kind for kind, name in LIST_METHOD.items() if name == method)
         return {kind.value: self.lists.get(kind.value, [])}
 
-    def on_list_changed(self, listener: Callable[[str], None]) -> None:
+    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
         self.listener = listener
+        return lambda: None
 
 
 class Waits(Server):

@@ -11,6 +11,8 @@ from plugway.chain import Chain
 from plugway.compiler import compile_chains
 from plugway.dispatcher import Dispatcher
 from plugway.exchange import Request
+from plugway.federation import Federation
+from plugway.generation import Generation
 from plugway.jsonrpc import RpcError
 from plugway.limits import MAX_CONTAINERS
 from plugway.methods import LIST_METHOD
@@ -71,8 +73,8 @@ class Server:
     async def connect(self) -> None:
         return None
 
-    def on_list_changed(self, listener: Callable[[str], None]) -> None:
-        return None
+    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        return lambda: None
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, **options: Any
@@ -116,16 +118,16 @@ def gateway(
 ) -> tuple[Dispatcher, Server]:
     servers = servers or [Server()]
     members = [Member(s, s.name if prefix is None else prefix, 5) for s in servers]
-    dispatcher = Dispatcher(
+    generation = Generation(
         Catalog(members),
         {server.name: server for server in servers},
         Plugins(*plugins),
-        server_info=INFO,
+        Federation(members, None, lambda name: ""),
         request_timeout=request_timeout,
         max_payload_bytes=max_payload_bytes,
         deny_as_error=deny_as_error,
     )
-    return dispatcher, servers[0]
+    return Dispatcher(generation, server_info=INFO), servers[0]
 
 
 def request(
@@ -945,7 +947,7 @@ async def test_completions_come_from_the_server_that_has_the_reference(
 ) -> None:
     dispatcher, server = gateway(before(None), servers=[Server(), Server("other")])
     server.answers["completion/complete"] = {"completion": {"values": ["alpha"], "total": 1}}
-    dispatcher.chains = Plugins((before(None), Policy(Mode.AUDIT)))
+    dispatcher.generation.chains = Plugins((before(None), Policy(Mode.AUDIT)))
     result = await dispatcher.handle(request("completion/complete", params))
     assert result == {"completion": {"values": ["alpha"], "total": 1}}
     assert server.requests == [("completion/complete", {**params, "ref": ref})]
@@ -1092,7 +1094,7 @@ async def test_what_is_guarded_is_for_no_shared_cache(plugin: object) -> None:
     server.answers["resources/read"] = {"contents": [], "ttlMs": 9, "cacheScope": "public"}
     result = await dispatcher.handle(asked)
     assert (result["ttlMs"], result["cacheScope"]) == (9, "private")
-    dispatcher.chains = Plugins((plugin, Policy(Mode.AUDIT)))
+    dispatcher.generation.chains = Plugins((plugin, Policy(Mode.AUDIT)))
     assert (await dispatcher.handle(asked))["cacheScope"] == "public"
 
 
@@ -1504,7 +1506,7 @@ async def test_what_plugins_noted_is_nobody_elses(other: Request) -> None:
 async def test_a_request_that_is_finished_leaves_no_notes() -> None:
     dispatcher, _ = gateway(Counts())
     await dispatcher.handle(call())
-    assert len(dispatcher.rounds) == 0
+    assert len(dispatcher.generation.rounds) == 0
 
 
 def test_notes_are_kept_in_a_bounded_number_and_for_a_bounded_time() -> None:

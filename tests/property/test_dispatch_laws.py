@@ -17,6 +17,8 @@ from plugway.chain import Chain
 from plugway.compiler import compile_chains
 from plugway.dispatcher import Dispatcher
 from plugway.exchange import Request
+from plugway.federation import Federation
+from plugway.generation import Generation
 from plugway.jsonrpc import RpcError
 from plugway.steps import Policy
 from plugway_hookspecs import (
@@ -50,8 +52,8 @@ class Server:
     async def connect(self) -> None:
         return None
 
-    def on_list_changed(self, listener: Callable[[str], None]) -> None:
-        return None
+    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        return lambda: None
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, **options: Any
@@ -121,15 +123,17 @@ def plugins(draw: st.DrawFn) -> list[tuple[BeforeAndAfter, Policy]]:
 
 
 def dispatcher_of(server: Server, chains: Any) -> Dispatcher:
-    return Dispatcher(
-        Catalog([Member(server, "s", 5)]),
+    members = [Member(server, "s", 5)]
+    generation = Generation(
+        Catalog(members),
         {"s": server},
         chains,
-        server_info={},
+        Federation(members, None, lambda name: ""),
         request_timeout=5,
         max_payload_bytes=10_000,
         deny_as_error=True,
     )
+    return Dispatcher(generation, server_info={})
 
 
 async def handled(dispatcher: Dispatcher, modern: bool) -> dict[str, Any] | RpcError:

@@ -65,14 +65,18 @@ class Catalog:
         self._longest_first = sorted(self.prefixed.values(), key=lambda m: -len(m.prefix))
         self.unprefixed = tuple(member for member in members if not member.prefix)
         self._listeners: dict[object, Callable[[str], None]] = {}
-        for member in members:
-            member.source.on_list_changed(self._follow(member))
+        self._following = [m.source.on_list_changed(self._follow(m)) for m in members]
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call `listener` with each list change's method; returns the way to stop that."""
         token = object()
         self._listeners[token] = listener
         return lambda: self._listeners.pop(token, None) and None
+
+    def close(self) -> None:
+        """Follow the servers' list changes no longer."""
+        for stop in self._following:
+            stop()
 
     def _follow(self, member: Member) -> Callable[[str], None]:
         def changed(method: str) -> None:

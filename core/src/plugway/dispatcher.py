@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import anyio
 
-from plugway.catalog import Catalog
 from plugway.completing import complete
 from plugway.exchange import Request
 from plugway.fetching import fetch_one
 from plugway.foreign import describe, stack
+from plugway.generation import Generation
 from plugway.jsonrpc import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -26,8 +26,6 @@ from plugway.jsonrpc import (
 )
 from plugway.limits import refuse_size
 from plugway.methods import FETCHES, LISTINGS, Listing
-from plugway.rounds import Rounds
-from plugway.routing import Chains, UpstreamCalls
 from plugway.shaping import answer_denied, shape, trace_context, unavailable_meta
 from plugway.upstream.errors import ServerTimeoutError
 from plugway_hookspecs import (
@@ -61,25 +59,14 @@ class Dispatcher:
 
     def __init__(
         self,
-        catalog: Catalog,
-        upstreams: Mapping[str, UpstreamCalls],
-        chains: Chains,
+        generation: Generation,
         *,
         server_info: Mapping[str, Any],
-        request_timeout: float,
-        max_payload_bytes: int,
-        deny_as_error: bool = False,
         ledger: Ledger | None = None,
     ) -> None:
-        """Join catalog, upstreams and chains; `request_timeout` is for a whole request (s)."""
-        self.catalog = catalog
-        self.upstreams = upstreams
-        self.chains = chains
+        """Answer from `generation`; a reload assigns another, for the requests that come then."""
+        self.generation = generation
         self.server_info = server_info
-        self.request_timeout = request_timeout
-        self.max_payload_bytes = max_payload_bytes
-        self.deny_as_error = deny_as_error
-        self.rounds = Rounds()
         self.ledger = ledger
         self._listeners: tuple[Listener, ...] = ()
 
@@ -123,45 +110,47 @@ class Dispatcher:
             raise _explain(reason, operation) from reason
 
     async def _handle(self, request: Request, operation: Operation) -> dict[str, Any]:
-        with anyio.move_on_after(self.request_timeout) as scope:
+        with self.generation as parts, anyio.move_on_after(parts.request_timeout) as scope:
             operation.deadline = scope.deadline
-            result = await self._route(request, operation)
+            result = await self._route(parts, request, operation)
             return shape(
                 request.method, result, modern=request.modern, server_info=self.server_info
             )
-        limit = f"{self.request_timeout:g} s"
+        limit = f"{parts.request_timeout:g} s"
         raise RpcError(TIMED_OUT, f"{operation.method} took longer than {limit}")
 
-    async def _route(self, request: Request, operation: Operation) -> dict[str, Any]:
+    async def _route(
+        self, parts: Generation, request: Request, operation: Operation
+    ) -> dict[str, Any]:
         method = request.method
         if (fetch := FETCHES.get(method)) is not None:
-            return await fetch_one(self, fetch, request, operation)
+            return await fetch_one(parts, fetch, request, operation)
         if (listing := LISTINGS.get(method)) is not None:
-            return await self._list(listing, request, operation)
+            return await self._list(parts, listing, request, operation)
         if method == "completion/complete":
-            return await complete(self, request, operation)
+            return await complete(parts, request, operation)
         if method == "ping":
             return {}
         raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method}")
 
     async def _list(
-        self, listing: Listing, request: Request, operation: Operation
+        self, parts: Generation, listing: Listing, request: Request, operation: Operation
     ) -> dict[str, Any]:
         if request.params.get("cursor") is not None:
             message = "Invalid cursor: the gateway answers with the whole list at once"
             raise RpcError(INVALID_PARAMS, message)
-        federated = await self.catalog.list(listing.kind)
+        federated = await parts.catalog.list(listing.kind)
         result: dict[str, Any] = {listing.kind.value: list(federated.items)}
         if federated.unavailable:
             result["_meta"] = unavailable_meta(federated.unavailable)
-        chain = self.chains.chain(listing.post)
+        chain = parts.chains.chain(listing.post)
         if not chain:
             return result
-        refuse_size(federated.size, self.max_payload_bytes, f"The result of {listing.name}")
+        refuse_size(federated.size, parts.max_payload_bytes, f"The result of {listing.name}")
         payload = listing.result.from_wire(result)
         outcome: Outcome[Any] = await chain(payload, operation)
         if isinstance(outcome.verdict, Deny):
-            return answer_denied(outcome, operation, as_error=self.deny_as_error)
+            return answer_denied(outcome, operation, as_error=parts.deny_as_error)
         return result if outcome.payload is payload else outcome.payload.to_wire()
 
 

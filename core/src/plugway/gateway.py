@@ -1,43 +1,83 @@
-"""Put a gateway together: servers, plugins, catalog, dispatcher."""
+"""Put a gateway together: servers, plugins, catalog, dispatcher; and put it together anew."""
 
-import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
 from importlib.metadata import version
 
-import anyio
-import anyio.to_thread
-
 from plugway.audit.ledger import Ledger, open_ledger
-from plugway.catalog import Catalog, Member
+from plugway.catalog import Catalog
 from plugway.config import Config
-from plugway.discovery import Discovery, discover
+from plugway.discovery import Discovery
 from plugway.dispatcher import Dispatcher
 from plugway.downstream.edge import Edge
-from plugway.errors import StartupError
-from plugway.federation import Federation
-from plugway.registry import Registry, open_registry
+from plugway.registry import Registry
+from plugway.reloading import Changes, compare
+from plugway.succession import Built, Succession
+from plugway.tasks import plain_task_group
 from plugway.tracing import chain_spans
-from plugway.upstream import Upstream, open_upstreams
-from plugway_hookspecs import PlugwayError
+from plugway.upstream import Upstream, open_pool
 
 VERSION = version("plugway")
 
-log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Gateway:
-    """A running gateway."""
+    """A running gateway. What a reload replaces is replaced at once."""
 
-    config: Config
-    discovery: Discovery
-    upstreams: Mapping[str, Upstream]
-    registry: Registry
-    catalog: Catalog
-    dispatcher: Dispatcher
-    edge: Edge
+    def __init__(self, first: Built, succession: Succession, ledger: Ledger | None = None) -> None:
+        """Answer from `first`, and from what succeeds it; `ledger` has requests written down."""
+        self.started = first.config
+        """What it was started with; some of it holds until it is started again."""
+        name = first.config.gateway.name
+        server_info = {"name": name, "version": VERSION}
+        self.dispatcher = Dispatcher(first.generation, server_info=server_info, ledger=ledger)
+        if (spans := chain_spans(VERSION)) is not None:
+            self.dispatcher.listen(spans)
+        self.edge = Edge(name, VERSION, self.dispatcher)
+        self._succession = succession
+        self._built = first
+
+    async def reload(self, config: Config) -> Changes:
+        """Run under another configuration from now on; requests under way end under the old one.
+
+        What did not change is kept: plugins with their state, servers with their connections.
+        Raises `StartupError` as `open_gateway` does, and then nothing has changed.
+        """
+        changes = Changes()
+
+        def install(built: Built) -> None:
+            nonlocal changes
+            changes = compare(self._built, built, self.started)
+            self._built = built
+            self.dispatcher.generation = built.generation
+            self.edge.take_over(changed=bool(changes.plugins or changes.servers))
+
+        await self._succession.advance(config, install)
+        return changes
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._built.config
+
+    @property
+    def discovery(self) -> Discovery:
+        """The plugin kinds that there are."""
+        return self._built.discovery
+
+    @property
+    def upstreams(self) -> Mapping[str, Upstream]:
+        """The servers, by name."""
+        return self._built.upstreams
+
+    @property
+    def registry(self) -> Registry:
+        """The plugins."""
+        return self._built.registry
+
+    @property
+    def catalog(self) -> Catalog:
+        """What all exposed servers offer."""
+        return self._built.catalog
 
 
 @asynccontextmanager
@@ -51,79 +91,13 @@ async def open_gateway(
     `Gateway.registry.problems` instead. `one_client` says that there is only one, as over stdio.
     Without `audited` the audit file is left to another gateway.
     """
-    discovery = await anyio.to_thread.run_sync(discover)  # reads files
     async with (
         open_ledger(config) if audited else nullcontext() as ledger,
-        open_upstreams(config.servers, one_client=one_client) as upstreams,
-        open_registry(config, discovery, upstreams, strict=strict) as registry,
+        open_pool(one_client=one_client) as pool,
+        plain_task_group() as tasks,
     ):
-        gateway = _assemble(config, discovery, upstreams, registry, ledger)
-        async with anyio.create_task_group() as tasks:
-            if strict:
-                await _connect_required(config, upstreams)
-            for name, server in config.servers.items():
-                if server.expose:
-                    tasks.start_soon(_warm_up, upstreams[name])
-            yield gateway
-            tasks.cancel_scope.cancel()
-
-
-def _assemble(
-    config: Config,
-    discovery: Discovery,
-    upstreams: Mapping[str, Upstream],
-    registry: Registry,
-    ledger: Ledger | None,
-) -> Gateway:
-    settings = config.gateway
-    catalog = Catalog(
-        [
-            Member(
-                upstreams[name],
-                server.effective_prefix(name),
-                server.list_timeout,
-                settings.max_payload_bytes,
-            )
-            for name, server in config.servers.items()
-            if server.expose
-        ]
-    )
-    dispatcher = Dispatcher(
-        catalog,
-        upstreams,
-        registry,
-        server_info={"name": settings.name, "version": VERSION},
-        request_timeout=settings.request_timeout,
-        max_payload_bytes=settings.max_payload_bytes,
-        deny_as_error=settings.deny_as == "error",
-        ledger=ledger,
-    )
-    if (spans := chain_spans(VERSION)) is not None:
-        dispatcher.listen(spans)
-    federation = Federation(
-        catalog.members,
-        settings.instructions,
-        lambda name: upstreams[name].status.instructions,
-    )
-    edge = Edge(settings.name, VERSION, dispatcher, federation)
-    return Gateway(config, discovery, upstreams, registry, catalog, dispatcher, edge)
-
-
-async def _connect_required(config: Config, upstreams: Mapping[str, Upstream]) -> None:
-    missing: list[str] = []
-    for name, server in config.servers.items():
-        if server.required:
-            try:
-                await upstreams[name].connect()
-            except PlugwayError as error:
-                missing.append(str(error))
-    if missing:
-        raise StartupError(missing)
-
-
-async def _warm_up(upstream: Upstream) -> None:
-    """Connect before the first client asks; a server that can't be reached is retried anyway."""
-    try:
-        await upstream.connect()
-    except PlugwayError as error:
-        log.warning("%s", error)
+        succession = Succession(tasks, pool, strict=strict)
+        try:
+            yield Gateway(await succession.advance(config), succession, ledger)
+        finally:
+            succession.end()

@@ -65,15 +65,26 @@ class ModuleInstance:
 
 
 @dataclass(slots=True, eq=False)
-class Instance:
-    """One configured plugin."""
+class Running:
+    """A plugin's object, from its start to its stop; a reload that leaves it alone shares it."""
 
-    entry: PluginEntry
     source: KindSource
+    kind: type[Plugin] | ModuleType
     plugin: object
-    policy: Policy
+    host: "PluginHost | None" = None
     parts: tuple[Part, ...] = ()
     routes: tuple[HttpRoute, ...] = ()
+    users: int = 0
+    """How many registries have it."""
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """One configured plugin: a running object, and what the operator says about it."""
+
+    entry: PluginEntry
+    running: Running
+    policy: Policy
 
     @property
     def name(self) -> str:
@@ -91,6 +102,26 @@ class Instance:
     def urls(self) -> list[str]:
         """The paths under which its HTTP routes are served."""
         return [f"{ROUTES_PATH}/{self.name}{route.path}" for route in self.routes]
+
+    @property
+    def source(self) -> KindSource:
+        """Where its kind comes from."""
+        return self.running.source
+
+    @property
+    def plugin(self) -> object:
+        """The object whose hooks are called."""
+        return self.running.plugin
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The steps it consists of; empty where it is its only step."""
+        return self.running.parts
+
+    @property
+    def routes(self) -> tuple[HttpRoute, ...]:
+        """Its HTTP routes."""
+        return self.running.routes
 
     def steps(self) -> list[tuple[str, object, Policy]]:
         """Return what goes into the chains: name, object and policy of each part."""
@@ -127,6 +158,8 @@ class PluginHost:
     servers: Mapping[str, Server]
     changed: Callable[[], None]
     chains: Chains
+    asked: dict[str, Server | None] = field(default_factory=dict[str, Server | None], init=False)
+    """The servers that the plugin wanted to know, with what it got."""
     logger: logging.Logger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -134,6 +167,7 @@ class PluginHost:
 
     def server(self, name: str) -> Server:
         """Return the configured MCP server of that name; raises `KeyError`."""
+        self.asked[name] = self.servers.get(name)
         return self.servers[name]
 
     def parts_changed(self) -> None:
@@ -164,14 +198,50 @@ async def create(config: Config, index: int, source: KindSource, hooks: HookTabl
             message = f"kind {entry.kind!r} is a module and takes no config"
             raise PluginSetupError(message, plugin=entry.name)
         plugin: object = ModuleInstance(kind)
-        declared: frozenset[str] = frozenset()
-        priority = DEFAULT_PRIORITY
     else:
         plugin = _construct(config, index, kind)
-        declared, priority = kind.capabilities, kind.priority
+    _check_hooks(plugin, entry.name, hooks)
+    return Instance(entry, Running(source, kind, plugin), _policy(entry, kind))
+
+
+async def keep(
+    entry: PluginEntry,
+    source: KindSource,
+    servers: Mapping[str, Server],
+    hooks: HookTable,
+    before: Instance,
+) -> Instance | None:
+    """Return an instance round the object of `before`, if `entry` would only make the same again.
+
+    What it is made of is its kind, its settings, and the servers it asked for. Raises
+    `PluginLoadError`, and `PluginSetupError` where it implements a hook that is not in `hooks`.
+    """
+    if (failure := hooks.failures.get(entry.kind)) is not None:
+        raise failure
+    kind = await anyio.to_thread.run_sync(source.load)
+    running = before.running
+    asked = running.host.asked if running.host else {}
+    same = (
+        running.users > 0
+        and kind is running.kind
+        and entry.server == before.entry.server
+        and repr(entry.config) == repr(before.entry.config)  # 1 == True, and is not the same
+        and all(servers.get(name) is server for name, server in asked.items())
+    )
+    if not same:
+        return None
+    _check_hooks(running.plugin, entry.name, hooks)
+    _check_parts(running.plugin, running.parts, entry.name, hooks)
+    if source.version != running.source.version:
+        new, old = source.version, running.source.version
+        message = "plugin %r: version %s is installed, %s goes on running until a restart"
+        log.warning(message, entry.name, new, old)
+    return Instance(entry, running, _policy(entry, kind))
+
+
+def _check_hooks(plugin: object, name: str, hooks: HookTable) -> None:
     if wrong := validate_hooks(plugin, hooks.arguments):
-        raise PluginSetupError("; ".join(wrong), plugin=entry.name)
-    return Instance(entry, source, plugin, _policy(entry, declared, priority))
+        raise PluginSetupError("; ".join(wrong), plugin=name)
 
 
 def _construct(config: Config, index: int, kind: type[Plugin]) -> Plugin:
@@ -195,7 +265,11 @@ def _setup_error(what: str, error: BaseException, plugin: str) -> PluginSetupErr
     return PluginSetupError(message, plugin=plugin)
 
 
-def _policy(entry: PluginEntry, declared: frozenset[str], priority: int) -> Policy:
+def _policy(entry: PluginEntry, kind: type[Plugin] | ModuleType) -> Policy:
+    declared: frozenset[str] = frozenset()
+    priority = DEFAULT_PRIORITY
+    if not isinstance(kind, ModuleType):
+        declared, priority = kind.capabilities, kind.priority
     granted = declared if entry.capabilities is None else frozenset(entry.capabilities)
     return Policy(
         mode=entry.effective_mode,
@@ -212,6 +286,7 @@ def _policy(entry: PluginEntry, declared: frozenset[str], priority: int) -> Poli
 
 async def start(instance: Instance, host: PluginHost, hooks: HookTable) -> None:
     """Call `plugin_startup`, read parts and routes; raises `PluginSetupError`."""
+    instance.running.host = host
     step = "plugin_startup"
     try:
         with anyio.move_on_after(STARTUP_SECONDS) as scope:
@@ -219,7 +294,7 @@ async def start(instance: Instance, host: PluginHost, hooks: HookTable) -> None:
             read_parts(instance, hooks)
             step = "register_routes"
             found = await call_lifecycle(instance.plugin, "register_routes")
-            instance.routes = check_routes(instance.name, () if found is None else found)
+            instance.running.routes = check_routes(instance.name, () if found is None else found)
     except BaseException as error:
         if not is_failure(error):
             raise
@@ -233,18 +308,29 @@ def read_parts(instance: Instance, hooks: HookTable) -> None:
     """Ask a plugin what steps it consists of now; raises `PluginSetupError` for nonsense."""
     plugin = instance.plugin
     parts = tuple(plugin.parts()) if isinstance(plugin, Plugin) else ()
+    _check_parts(plugin, parts, instance.name, hooks)
+    instance.running.parts = parts
+
+
+def _check_parts(plugin: object, parts: tuple[Part, ...], name: str, hooks: HookTable) -> None:
     if parts and (own := sorted(hooks.chains.keys() & implementations(plugin).values())):
         message = f"it has parts, so its own {own[0]} would never be called: make it a part"
-        raise PluginSetupError(message, plugin=instance.name)
+        raise PluginSetupError(message, plugin=name)
     names = [part.name for part in parts]
     for part in parts:
         if names.count(part.name) > 1:
             message = f"two of its parts are called {part.name!r}"
-            raise PluginSetupError(message, plugin=instance.name)
+            raise PluginSetupError(message, plugin=name)
         if wrong := validate_hooks(part.plugin, hooks.arguments):
             message = f"part {part.name!r}: {'; '.join(wrong)}"
-            raise PluginSetupError(message, plugin=instance.name)
-    instance.parts = parts
+            raise PluginSetupError(message, plugin=name)
+
+
+async def release(instance: Instance) -> None:
+    """Let go of a plugin; the last registry to do so stops it."""
+    instance.running.users -= 1
+    if not instance.running.users:
+        await stop(instance)
 
 
 async def stop(instance: Instance) -> None:

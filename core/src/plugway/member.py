@@ -52,8 +52,11 @@ class Source(Protocol):
         """Send one request and return its raw result."""
         ...
 
-    def on_list_changed(self, listener: Callable[[str], None]) -> None:
-        """Call `listener` with the notification's method, and with `connected` after a connect."""
+    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call `listener` with the notification's method, and with `connected` after a connect.
+
+        Returns the way to stop that.
+        """
         ...
 
 
@@ -99,6 +102,11 @@ class Member:
     def name(self) -> str:
         """The server's name in the configuration."""
         return self.source.name
+
+    def same(self, other: "Member") -> bool:
+        """Whether another member would offer the same."""
+        mine = self.source, self.prefix, self.list_timeout, self.max_list_bytes
+        return mine == (other.source, other.prefix, other.list_timeout, other.max_list_bytes)
 
     def forget(self, kinds: Sequence[Kind] = tuple(Kind)) -> None:
         """Make the lists stale; they are fetched again when somebody asks."""

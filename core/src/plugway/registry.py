@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
@@ -22,12 +23,23 @@ from plugway.errors import PluginSetupError, StartupError
 from plugway.failing import PLUGIN_ERROR
 from plugway.foreign import describe, is_failure
 from plugway.hooktable import HookTable, collect_hooks, configured_kinds
-from plugway.instances import Instance, PluginHost, call_lifecycle, create, read_parts, start, stop
+from plugway.instances import (
+    Instance,
+    PluginHost,
+    call_lifecycle,
+    create,
+    keep,
+    read_parts,
+    release,
+    start,
+    stop,
+)
 from plugway.steps import Step
 from plugway_hookspecs import (
     Mode,
     Operation,
     Outcome,
+    Part,
     Payload,
     Plugin,
     PluginError,
@@ -79,6 +91,7 @@ class Registry:
         self.background = Background(queue, workers)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="plugway-plugin")
         self._chains: dict[str, Chain[Any]] = {}
+        self._compiled: list[tuple[Part, ...]] = []
         self._single: dict[tuple[str, str], Chain[Any]] = {}
         self.compile()
 
@@ -91,11 +104,13 @@ class Registry:
 
         Raises `PluginSetupError` or `ChainError` where it can't be compiled with the others.
         """
-        self._compile([*self.instances, instance])
+        if self._clashes(instance):
+            self._compile([*self.instances, instance])  # says what is wrong
         guards = instance.policy.mode not in _OBSERVERS and not self._only_extends(instance)
-        if guards and not self._hooks(instance):
+        if not self._hooks(instance) and guards:
             raise PluginSetupError("it has no hook: nothing would be guarded", plugin=instance.name)
         self.instances.append(instance)
+        instance.running.users += 1
 
     def _only_extends(self, instance: Instance) -> bool:
         """Whether a plugin is there for the routes or the hooks that it adds, and for no chain."""
@@ -105,6 +120,7 @@ class Registry:
     def compile(self) -> None:
         """Register everything anew and replace all chains at once; raises `PluginSetupError`."""
         self._chains = self._compile(self.instances)
+        self._compiled = [instance.parts for instance in self.instances]
         self._single.clear()
 
     def _compile(self, instances: Sequence[Instance]) -> dict[str, Chain[Any]]:
@@ -117,6 +133,13 @@ class Registry:
             specs=self.hooks.specs,
         )
 
+    def _clashes(self, instance: Instance) -> bool:
+        """Whether a step has the name or the object of another plugin's."""
+        others = [step for each in self.instances for step in each.steps()]
+        names = {name for name, _, _ in others}
+        objects = {id(plugin) for _, plugin, _ in others}
+        return any(name in names or id(plugin) in objects for name, plugin, _ in instance.steps())
+
     def _hooks(self, instance: Instance) -> set[str]:
         """Return the hooks in which a plugin, or one of its parts, is called."""
         return {hook for hook, chain in self._compile([instance]).items() if chain}
@@ -124,6 +147,18 @@ class Registry:
     def close(self) -> None:
         """Let the threads end when their calls have."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def take_over(self, servers: Mapping[str, Server]) -> None:
+        """Have the plugins that were kept from another registry report here, about `servers`.
+
+        Raises `PluginSetupError` where their parts changed meanwhile and don't fit any more.
+        """
+        if self._compiled != [instance.parts for instance in self.instances]:
+            self.compile()
+        for instance in self.instances:
+            if (host := instance.running.host) is not None:
+                host.servers, host.chains = servers, self.chain
+                host.changed = partial(self.parts_changed, instance)
 
     def parts_changed(self, instance: Instance) -> None:
         """Take over a plugin's new parts; where they can't be compiled the old chains stay."""
@@ -135,7 +170,7 @@ class Registry:
                 raise PluginSetupError(message, plugin=instance.name)
             self.compile()
         except PlugwayError as error:
-            instance.parts = old
+            instance.running.parts = old
             log.error("plugin %r: new parts refused: %s", instance.name, error)  # noqa: TRY400
 
     def steps(self, hook: str) -> list[Step]:
@@ -221,11 +256,13 @@ async def open_registry(
     servers: Mapping[str, Server],
     *,
     strict: bool = True,
+    before: Registry | None = None,
 ) -> AsyncGenerator[Registry]:
     """Start the configured plugins, and stop them when the block ends.
 
     With `strict`, a plugin that guards and can't be started raises `StartupError`: failing closed
-    starts here. Without, it is among `Registry.problems`.
+    starts here. Without, it is among `Registry.problems`. The registry shares the plugins that are
+    the same in `before`, and they are stopped when the last of the two is done with them.
     """
     gateway = config.gateway
     kinds = configured_kinds(config, discovery)
@@ -238,10 +275,8 @@ async def open_registry(
         timeout=gateway.request_timeout,
     )
     try:
-        for index, entry in enumerate(config.plugins):
-            if entry.mode is not Mode.DISABLED:
-                await _add(registry, config, index, discovery, servers)
-        registry.compile()
+        await _fill(registry, config, discovery, servers, before)
+        del before  # or it would live for as long as its successor
         fatal = [f"{p.plugin}: {p.message}" for p in registry.problems if p.fatal]
         if strict and fatal:
             raise StartupError(fatal)
@@ -252,8 +287,23 @@ async def open_registry(
             yield registry
     finally:
         for instance in reversed(registry.instances):
-            await stop(instance)
+            await release(instance)
         registry.close()
+
+
+async def _fill(
+    registry: Registry,
+    config: Config,
+    discovery: Discovery,
+    servers: Mapping[str, Server],
+    before: Registry | None,
+) -> None:
+    """Add the configured plugins and compile the chains."""
+    old = {instance.name: instance for instance in before.instances} if before else {}
+    for index, entry in enumerate(config.plugins):
+        if entry.mode is not Mode.DISABLED:
+            await _add(registry, config, index, discovery, servers, old.get(entry.name))
+    registry.compile()
 
 
 async def _add(
@@ -262,22 +312,26 @@ async def _add(
     index: int,
     discovery: Discovery,
     servers: Mapping[str, Server],
+    old: Instance | None,
 ) -> None:
-    """Create, start and compile one plugin, or note the problem that it has."""
+    """Create and start one plugin, or keep the old one, and compile it; or note its problem."""
     entry = config.plugins[index]
     instance: Instance | None = None
     try:
-        instance = await create(config, index, discovery.kind(entry.kind), registry.hooks)
+        source = discovery.kind(entry.kind)
+        instance = await keep(entry, source, servers, registry.hooks, old) if old else None
+        if instance is None:
+            instance = await create(config, index, source, registry.hooks)
 
-        def changed(instance: Instance = instance) -> None:
-            if instance in registry.instances:
-                registry.parts_changed(instance)
+            def changed(instance: Instance = instance) -> None:
+                if instance in registry.instances:
+                    registry.parts_changed(instance)
 
-        host = PluginHost(entry.name, servers, changed, registry.chain)
-        await start(instance, host, registry.hooks)
+            host = PluginHost(entry.name, servers, changed, registry.chain)
+            await start(instance, host, registry.hooks)
         registry.add(instance)
     except BaseException as error:
-        if instance is not None:
+        if instance is not None and not instance.running.users:
             await stop(instance)
         if not isinstance(error, PlugwayError):
             raise

@@ -19,6 +19,8 @@ from plugway.compiler import compile_chains
 from plugway.config import AuditConfig
 from plugway.dispatcher import Dispatcher
 from plugway.exchange import Request
+from plugway.federation import Federation
+from plugway.generation import Generation
 from plugway.steps import Policy
 from plugway_hookspecs import Client, Principal
 
@@ -38,8 +40,8 @@ class Server:
     async def connect(self) -> None:
         return None
 
-    def on_list_changed(self, listener: Callable[[str], None]) -> None:
-        return None
+    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        return lambda: None
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, **options: Any
@@ -65,15 +67,16 @@ class Gateway:
     def __init__(self, ledger: Ledger, plugins: Plugins) -> None:
         self.server = Server()
         self.writer = ledger.writer
-        self.dispatcher = Dispatcher(
-            Catalog([Member(self.server, "s", 5)]),
+        members = [Member(self.server, "s", 5)]
+        generation = Generation(
+            Catalog(members),
             {"s": self.server},
             plugins,
-            server_info={},
+            Federation(members, None, lambda name: ""),
             request_timeout=5,
             max_payload_bytes=10_000,
-            ledger=ledger,
         )
+        self.dispatcher = Dispatcher(generation, server_info={}, ledger=ledger)
 
     async def call(self, **params: Any) -> dict[str, Any]:
         request = Request(

@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from plugway.catalog import Catalog, Target
@@ -109,7 +109,8 @@ async def _call(
             record=[],
         )
         watches = {name: _Stopwatch(upstream) for name, upstream in gateway.upstreams.items()}
-        gateway.dispatcher.upstreams = watches
+        generation = gateway.dispatcher.generation
+        gateway.dispatcher.generation = replace(generation, upstreams=watches)
         return await _timed(gateway, request, watches)
 
 

@@ -66,6 +66,12 @@ def replace(root: Node, env: Mapping[str, str], file: FilePath | None) -> Replac
     return result
 
 
+def referenced_files(text: str, folder: FilePath) -> list[FilePath]:
+    """Return the files that a configuration's text has `${file:...}` references to."""
+    bodies = [match["body"] or "" for match in _TOKEN.finditer(text)]
+    return [folder / body.removeprefix("file:") for body in bodies if body.startswith("file:")]
+
+
 def _replace(text: str, env: Mapping[str, str], folder: FilePath) -> str:
     def one(match: re.Match[str]) -> str:
         if match[0] == "$$":

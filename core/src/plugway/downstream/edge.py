@@ -5,7 +5,8 @@ handlers: what they return is cut down to the fields that the SDK knows.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import mcp_types
@@ -19,12 +20,11 @@ from mcp_types import methods
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from plugway.catalog import Catalog
+from plugway.catalog import CHANGED
 from plugway.dispatcher import Dispatcher
 from plugway.downstream.headers import without_credentials
 from plugway.downstream.sessions import Sessions, connection_of, wants_level
 from plugway.exchange import Log, Progress, Request
-from plugway.federation import Federation
 from plugway.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
 from plugway.jsonvalues import is_object
 from plugway.methods import Kind
@@ -40,14 +40,12 @@ log = logging.getLogger(__name__)
 class Edge:
     """One SDK server for all clients of one gateway; `server` is what a transport runs."""
 
-    def __init__(
-        self, name: str, version: str, dispatcher: Dispatcher, federation: Federation
-    ) -> None:
+    def __init__(self, name: str, version: str, dispatcher: Dispatcher) -> None:
         """Make the SDK server and route what it receives into the dispatcher."""
         self.dispatcher = dispatcher
-        self.federation = federation
-        self.catalog: Catalog = dispatcher.catalog
         self.sessions = Sessions()
+        self._tasks: TaskGroup | None = None
+        self._unsubscribe = dispatcher.generation.catalog.subscribe(self._changed)
         self._bus = InMemorySubscriptionBus()
         self._listen = ListenHandler(self._bus)
         self.server: Server[Any] = Server(
@@ -58,15 +56,27 @@ class Edge:
         )
         self.server.middleware.append(self._serve)
 
-    def follow_changes(self, tasks: TaskGroup) -> None:
+    @contextmanager
+    def follow_changes(self, tasks: TaskGroup) -> Generator[None]:
         """Tell clients of both eras when a list changes; `tasks` is where the telling runs."""
+        self._tasks = tasks
+        try:
+            yield
+        finally:
+            self._tasks = None
 
-        def changed(method: str) -> None:
-            event = event_from_wire(method, None)
-            if event is not None:
-                tasks.start_soon(self._announce, method, event)
+    def take_over(self, *, changed: bool) -> None:
+        """Follow the dispatcher's new generation; with `changed`, lists may differ from before."""
+        self._unsubscribe()
+        self._unsubscribe = self.dispatcher.generation.catalog.subscribe(self._changed)
+        if changed:
+            for method in CHANGED:
+                self._changed(method)
 
-        self.catalog.subscribe(changed)
+    def _changed(self, method: str) -> None:
+        event = event_from_wire(method, None)
+        if event is not None and self._tasks is not None:
+            self._tasks.start_soon(self._announce, method, event)
 
     async def _announce(self, method: str, event: ServerEvent) -> None:
         await self._bus.publish(event)
@@ -74,7 +84,7 @@ class Edge:
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
         """Return a tool's schema from memory; without it the SDK lists all tools for every call."""
-        for member in self.catalog.members:
+        for member in self.dispatcher.generation.catalog.members:
             if (entry := member.known(Kind.TOOL).get(name)) is not None:
                 schema = entry.definition.get("inputSchema")
                 return schema if is_object(schema) else None
@@ -120,11 +130,12 @@ class Edge:
         return result
 
     async def _describe(self) -> dict[str, Any]:
-        described: dict[str, Any] = {"capabilities": await self.federation.capabilities()}
-        guarded = self.dispatcher.chains.chain("tool_post_list").guards(None)
-        if instructions := self.federation.instructions(guarded=guarded):
-            described["instructions"] = instructions
-        return described
+        with self.dispatcher.generation as parts:
+            described: dict[str, Any] = {"capabilities": await parts.federation.capabilities()}
+            guarded = parts.chains.chain("tool_post_list").guards(None)
+            if instructions := parts.federation.instructions(guarded=guarded):
+                described["instructions"] = instructions
+            return described
 
     def _request(self, context: Context, *, modern: bool) -> Request:
         params = context.params or {}

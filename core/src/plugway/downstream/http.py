@@ -48,8 +48,8 @@ def _following(app: Starlette, edge: Edge) -> Lifespan[Starlette]:
     @asynccontextmanager
     async def lifespan(starlette: Starlette) -> AsyncGenerator[None]:
         async with inner(starlette), anyio.create_task_group() as tasks:
-            edge.follow_changes(tasks)
-            yield
+            with edge.follow_changes(tasks):
+                yield
             tasks.cancel_scope.cancel()
 
     return lifespan

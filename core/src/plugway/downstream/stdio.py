@@ -9,6 +9,6 @@ from plugway.downstream.edge import Edge
 async def serve_stdio(edge: Edge) -> None:
     """Serve until the client closes standard input."""
     async with anyio.create_task_group() as tasks, stdio_server() as (read, write):
-        edge.follow_changes(tasks)
-        await edge.server.run(read, write, edge.server.create_initialization_options())
+        with edge.follow_changes(tasks):
+            await edge.server.run(read, write, edge.server.create_initialization_options())
         tasks.cancel_scope.cancel()

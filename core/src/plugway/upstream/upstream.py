@@ -40,7 +40,7 @@ class Upstream:
             name, config, self._announce, one_client=one_client
         )
         self._slots = anyio.Semaphore(config.max_concurrency, fast_acquire=True)
-        self._listeners: list[Callable[[str], None]] = []
+        self._listeners: dict[object, Callable[[str], None]] = {}
         self._backoff = Backoff()
         self._state: State = "idle"
         self._changed = anyio.Event()
@@ -74,12 +74,14 @@ class Upstream:
             retry_in=self._retry_in(),
         )
 
-    def on_list_changed(self, listener: Callable[[str], None]) -> None:
-        """Call `listener` with the method of each list-changed notification.
+    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call `listener` with each list-changed notification's method; returns the way to stop.
 
         It is called with `connected` after each connect; it may not raise, nor block.
         """
-        self._listeners.append(listener)
+        token = object()
+        self._listeners[token] = listener
+        return lambda: self._listeners.pop(token, None) and None
 
     async def connect(self) -> None:
         """Connect if there is no live connection; raises `ServerUnavailableError`."""
@@ -164,7 +166,7 @@ class Upstream:
         self._changed = anyio.Event()
 
     def _announce(self, event: str) -> None:
-        for listener in self._listeners:
+        for listener in list(self._listeners.values()):
             listener(event)
 
     async def _live(self) -> Connection:

@@ -13,19 +13,23 @@ import click
 from pydantic import ValidationError
 from rich.text import Text
 
+from plugway.catalog import Member
 from plugway.cli.app import App
 from plugway.cli.failures import INTERRUPTED
 from plugway.cli.inspection import count, server_row, start
 from plugway.cli.listening import listen
 from plugway.cli.options import declare, file_path
 from plugway.cli.output import plural, print_rows
+from plugway.cli.reloading import Reloads, hangups
 from plugway.cli.running import InterruptedRunError, Interrupts
 from plugway.cli.standard_streams import endable_stdin, stdout_goes_to
-from plugway.config import Config, GatewayConfig
+from plugway.cli.watching import state
+from plugway.config import Config, GatewayConfig, load
 from plugway.downstream.http import HttpServer, http_app
 from plugway.downstream.routes import report_unserved
 from plugway.downstream.stdio import serve_stdio
 from plugway.gateway import VERSION, Gateway, open_gateway
+from plugway.upstream import Upstream
 
 
 @declare("serve")
@@ -34,6 +38,7 @@ from plugway.gateway import VERSION, Gateway, open_gateway
 @click.option("--host", help="The address to listen on; beyond 127.0.0.1 a token is needed.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 for any that is free.")
 @click.option("--path", help="The path of the MCP endpoint.")
+@click.option("--no-reload", is_flag=True, help="Don't watch the configuration; SIGHUP reloads it.")
 def command(
     app: App,
     file: Path | None,
@@ -42,9 +47,11 @@ def command(
     path: str | None,
     *,
     stdio: bool,
+    no_reload: bool,
 ) -> int:
     """Run the gateway, over HTTP or standard input and output.
 
+    When the configuration changes it is taken over, unless something is wrong with it.
     Prints the endpoint and what to put into your client's configuration. Ctrl-C or SIGTERM ends it:
     requests that are under way get two seconds, then every server that it started is stopped.
     """
@@ -53,12 +60,15 @@ def command(
     app.log(logging.INFO)
     given = {"host": host, "port": port, "path": path}
     overrides = {key: value for key, value in given.items() if value is not None}
-    config = _with(app.load_config(), overrides)
+    file = app.find_config()
+    seen = None if no_reload else state(file)
+    config = _with(load(file), overrides)
+    reloads = Reloads(file, lambda: _with(load(file), overrides), seen)
     for note in config.notes:
         app.err.print(Text.assemble(("note: ", "yellow"), note), soft_wrap=True)
     run = _over_stdio if stdio else _over_http
     try:
-        app.run(lambda interrupts: run(app, config, interrupts))
+        app.run(lambda interrupts: run(app, config, reloads, interrupts))
     except InterruptedRunError as error:
         return 0 if error.number == signal.SIGTERM else INTERRUPTED
     return 0
@@ -74,29 +84,35 @@ def _with(config: Config, overrides: dict[str, Any]) -> Config:
     return config.model_copy(update={"gateway": gateway})
 
 
-async def _over_stdio(app: App, config: Config, interrupts: Interrupts) -> None:
+async def _over_stdio(app: App, config: Config, reloads: Reloads, interrupts: Interrupts) -> None:
     if sys.stdin.isatty():
         message = "speaking MCP on standard input and output, as clients expect it; Ctrl-D ends it"
         app.err.print(Text(message, "dim"))
-    with stdout_goes_to(sys.stderr.fileno()) as client:
-        async with open_gateway(config, one_client=True) as gateway:
+    with stdout_goes_to(sys.stderr.fileno()) as client, hangups() as signals:
+        async with (
+            open_gateway(config, one_client=True) as gateway,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(reloads.follow, gateway, signals, interrupts)
             report_unserved(gateway.registry)
             with stdout_goes_to(client), redirect_stdout(app.stdout), endable_stdin() as end:
                 interrupts.stop = end
                 await serve_stdio(gateway.edge)
+            tasks.cancel_scope.cancel()
 
 
-async def _over_http(app: App, config: Config, interrupts: Interrupts) -> None:
+async def _over_http(app: App, config: Config, reloads: Reloads, interrupts: Interrupts) -> None:
     settings = config.gateway
     if app.out.is_terminal and not app.verbose:  # the greeting says it, too
-        logging.getLogger("plugway.gateway").setLevel(logging.ERROR)
-    with listen(settings.host, settings.port) as listening:
+        logging.getLogger("plugway.upstream.opening").setLevel(logging.ERROR)
+    with listen(settings.host, settings.port) as listening, hangups() as signals:
         async with open_gateway(config) as gateway:
             server = HttpServer(
                 http_app(gateway.edge, settings, gateway.registry), settings.host, settings.port
             )
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_greet, app, gateway, server)
+                tasks.start_soon(reloads.follow, gateway, signals, interrupts)
                 interrupts.stop = server.stop
                 await server.serve([listening])
                 tasks.cancel_scope.cancel()
@@ -121,15 +137,16 @@ async def _greet(app: App, gateway: Gateway, server: HttpServer) -> None:
     app.out.print("\nPut this into your client's configuration:\n")
     app.out.print(Text(json.dumps(snippet, indent=2), "cyan"), soft_wrap=True)
     app.out.print()
+    members = gateway.catalog.members
+    longest = max((len(member.name) for member in members), default=0)
     async with anyio.create_task_group() as tasks:
-        for member in gateway.catalog.members:
-            tasks.start_soon(_introduce, app, gateway, member.name)
+        for member in members:
+            upstream = gateway.upstreams[member.name]
+            tasks.start_soon(_introduce, app, upstream, member, longest)
 
 
-async def _introduce(app: App, gateway: Gateway, name: str) -> None:
-    report = await start(gateway.upstreams[name], exposed=True)
-    member = next(each for each in gateway.catalog.members if each.name == name)
+async def _introduce(app: App, upstream: Upstream, member: Member, longest: int) -> None:
+    report = await start(upstream, exposed=True)
     if not report.failure:
         await count(member, report)
-    longest = max(len(each.name) for each in gateway.catalog.members)
     print_rows(app.out, [server_row(report)], least=[1, longest, 17, 7])

@@ -1,0 +1,53 @@
+"""A generation: everything that requests are answered from, from one reload to the next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import anyio
+
+from plugway.catalog import Catalog
+from plugway.federation import Federation
+from plugway.rounds import Rounds
+from plugway.routing import Chains, UpstreamCalls
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """The parts that belong together; implements `plugway.routing.Parts`.
+
+    None of them is ever replaced: a reload makes another generation, with the same `rounds`. A
+    request enters the one that is in force when it comes (`with generation:`) and is answered from
+    it to its end.
+    """
+
+    catalog: Catalog
+    upstreams: Mapping[str, UpstreamCalls]
+    chains: Chains
+    federation: Federation
+    request_timeout: float
+    """Seconds for a whole request."""
+    max_payload_bytes: int
+    deny_as_error: bool = False
+    rounds: Rounds = field(default_factory=Rounds)
+    """What is kept of requests that go on in another round, under whichever generation."""
+    requests: int = field(default=0, init=False)
+    """How many requests are under way."""
+    retired: bool = field(default=False, init=False)
+    drained: anyio.Event = field(default_factory=anyio.Event, init=False)
+    """Set when it is retired and its last request has left."""
+
+    def __enter__(self) -> Self:
+        self.requests += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.requests -= 1
+        if self.retired and not self.requests:
+            self.drained.set()
+
+    def retire(self) -> None:
+        """Expect no new requests; `drained` is set as soon as none is left."""
+        self.retired = True
+        if not self.requests:
+            self.drained.set()

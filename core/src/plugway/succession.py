@@ -1,0 +1,193 @@
+"""Generation after generation: each is built beside the one in force, then takes its place."""
+
+import importlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup, TaskStatus
+
+from plugway.catalog import Catalog, Member
+from plugway.config import Config
+from plugway.discovery import Discovery, discover
+from plugway.errors import StartupError
+from plugway.federation import Federation
+from plugway.generation import Generation
+from plugway.registry import Registry, open_registry
+from plugway.rounds import Rounds
+from plugway.upstream import Upstream, Upstreams
+from plugway_hookspecs import PlugwayError
+from plugway_hookspecs.frozen import EMPTY
+
+GRACE_SECONDS = 5.0
+"""How long a retired generation waits for its requests beyond their own timeout."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Built:
+    """What became of one configuration."""
+
+    config: Config
+    discovery: Discovery
+    upstreams: Mapping[str, Upstream]
+    registry: Registry
+    catalog: Catalog
+    generation: Generation
+
+
+Install = Callable[[Built], None]
+"""Has requests answered from what was built, from then on; must not fail."""
+
+
+class Succession:
+    """Builds generations, one at a time, and closes each when its last request has left."""
+
+    def __init__(self, tasks: TaskGroup, pool: Upstreams, *, strict: bool) -> None:
+        """Run each generation in a task of `tasks`, with servers from `pool`."""
+        self.current: Built | None = None
+        self._tasks = tasks
+        self._pool = pool
+        self._strict = strict
+        self._ended = False
+        self._turn = anyio.Lock()
+        self._waits: dict[Generation, anyio.CancelScope] = {}
+
+    async def advance(self, config: Config, install: Install | None = None) -> Built:
+        """Build a generation, `install` it, and retire the one before.
+
+        Raises `StartupError` as at the start; then everything new is closed, and nothing else has
+        changed.
+        """
+        async with self._turn:
+            discovery = await anyio.to_thread.run_sync(_discover)
+            built: Built = await self._tasks.start(self._live, config, discovery, install)
+        return built
+
+    def end(self) -> None:
+        """Close all generations; requests that are under way are not waited for."""
+        self._ended = True
+        for wait in self._waits.values():
+            wait.cancel()
+
+    async def _live(
+        self,
+        config: Config,
+        discovery: Discovery,
+        install: Install | None,
+        *,
+        task_status: TaskStatus[Built],
+    ) -> None:
+        """Own a generation from its first plugin's start to its last one's stop."""
+        before = self.current
+        with self._pool.hold(config.servers, before.upstreams if before else EMPTY) as upstreams:
+            old = before.registry if before else None
+            opening = open_registry(config, discovery, upstreams, strict=self._strict, before=old)
+            del old
+            async with opening as registry:
+                if self._strict:
+                    await _connect_required(config, upstreams)
+                built = self._take_over(config, discovery, upstreams, registry, before)
+                del before  # or it would live for as long as its successor
+                with anyio.CancelScope() as wait:
+                    self._waits[built.generation] = wait
+                    self._put_in_force(built, install)
+                    task_status.started(built)
+                    await built.generation.drained.wait()
+                self._close(built, wait)
+
+    def _take_over(
+        self,
+        config: Config,
+        discovery: Discovery,
+        upstreams: Mapping[str, Upstream],
+        registry: Registry,
+        before: Built | None,
+    ) -> Built:
+        """Give what was built what it takes over; nothing may come between this and its use."""
+        if self._ended:
+            raise StartupError(["the gateway is stopping"])
+        registry.take_over(upstreams)
+        return _assemble(config, discovery, upstreams, registry, before)
+
+    def _put_in_force(self, built: Built, install: Install | None) -> None:
+        before, self.current = self.current, built
+        if install is not None:
+            install(built)
+        for member in built.catalog.members:
+            if before is None or built.upstreams[member.name] not in before.upstreams.values():
+                self._pool.warm_up(built.upstreams[member.name])
+        if before is not None:
+            retired = before.generation
+            limit = retired.request_timeout + GRACE_SECONDS
+            self._waits[retired].deadline = anyio.current_time() + limit
+            retired.retire()
+
+    def _close(self, built: Built, wait: anyio.CancelScope) -> None:
+        del self._waits[built.generation]
+        built.catalog.close()
+        if wait.cancelled_caught and not self._ended:
+            left = built.generation.requests
+            log.warning("%d requests don't end; the plugins that they use are stopped", left)
+
+
+def _discover() -> Discovery:
+    importlib.invalidate_caches()  # packages that were installed while we ran
+    return discover()
+
+
+async def _connect_required(config: Config, upstreams: Mapping[str, Upstream]) -> None:
+    missing: list[str] = []
+    for name, server in config.servers.items():
+        if server.required:
+            try:
+                await upstreams[name].connect()
+            except PlugwayError as error:
+                missing.append(str(error))
+    if missing:
+        raise StartupError(missing)
+
+
+def _assemble(
+    config: Config,
+    discovery: Discovery,
+    upstreams: Mapping[str, Upstream],
+    registry: Registry,
+    before: Built | None,
+) -> Built:
+    settings = config.gateway
+    catalog = Catalog(_members(config, upstreams, before.catalog.members if before else ()))
+    generation = Generation(
+        catalog,
+        upstreams,
+        registry,
+        Federation(
+            catalog.members,
+            settings.instructions,
+            lambda name: upstreams[name].status.instructions,
+        ),
+        request_timeout=settings.request_timeout,
+        max_payload_bytes=settings.max_payload_bytes,
+        deny_as_error=settings.deny_as == "error",
+        rounds=before.generation.rounds if before else Rounds(),
+    )
+    return Built(config, discovery, upstreams, registry, catalog, generation)
+
+
+def _members(
+    config: Config, upstreams: Mapping[str, Upstream], before: tuple[Member, ...]
+) -> list[Member]:
+    """Return the exposed servers; those that are offered as before keep what they have listed."""
+    old = {member.name: member for member in before}
+    members: list[Member] = []
+    for name, server in config.servers.items():
+        if not server.expose:
+            continue
+        prefix, limit = server.effective_prefix(name), config.gateway.max_payload_bytes
+        new = Member(upstreams[name], prefix, server.list_timeout, limit)
+        kept = old.get(name)
+        members.append(kept if kept is not None and kept.same(new) else new)
+    return members
