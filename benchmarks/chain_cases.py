@@ -26,8 +26,8 @@ from chain_works import (
 )
 from measuring import Work
 
-from plugway.conditions import Condition, compile_conditions
-from plugway.steps import Policy
+from plugway.executor.conditions import Condition, compile_conditions
+from plugway.executor.steps import Policy
 from plugway_hookspecs import Mode, OnError
 
 

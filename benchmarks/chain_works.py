@@ -8,9 +8,9 @@ from typing import Any
 import pluggy
 from measuring import Work
 
-from plugway.chain import Chain
-from plugway.compiler import compile_chains
-from plugway.steps import Policy
+from plugway.executor.chain import Chain
+from plugway.executor.compiler import compile_chains
+from plugway.executor.steps import Policy
 from plugway_hookspecs import (
     PROJECT,
     CallNext,

@@ -23,9 +23,9 @@ import anyio
 from measuring import describe, machine
 from memory_chains import HOOK, Dispatched, Mixed, Pass
 
-from plugway.chain import Chain
-from plugway.compiler import compile_chains
-from plugway.steps import Policy
+from plugway.executor.chain import Chain
+from plugway.executor.compiler import compile_chains
+from plugway.executor.steps import Policy
 from plugway_hookspecs import Context, Operation, Scope, ToolCall, hookimpl
 
 GOAL_MB = 5.0

@@ -19,7 +19,7 @@ from pathlib import Path
 from gateway import describe_machine, first_list, free_port, process, rss_mb
 
 from plugway.config import Config, parse
-from plugway.exchange import Request
+from plugway.dispatch.exchange import Request
 from plugway.gateway import Gateway, open_gateway
 from plugway_hookspecs import Client
 

@@ -19,15 +19,15 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from plugway.audit.ledger import open_ledger
-from plugway.catalog import Catalog, Member
-from plugway.chain import Chain
-from plugway.compiler import compile_chains
 from plugway.config import AuditConfig, Config
-from plugway.dispatcher import Dispatcher
-from plugway.exchange import Request
-from plugway.federation import Federation
+from plugway.dispatch.dispatcher import Dispatcher
+from plugway.dispatch.exchange import Request
+from plugway.executor.chain import Chain
+from plugway.executor.compiler import compile_chains
+from plugway.executor.steps import Policy
+from plugway.federation.catalog import Catalog, Member
+from plugway.federation.federation import Federation
 from plugway.generation import Generation
-from plugway.steps import Policy
 from plugway.tracing import chain_spans
 from plugway_hookspecs import Client, hookimpl
 

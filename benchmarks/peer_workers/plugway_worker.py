@@ -4,9 +4,9 @@ from typing import Any
 
 from serving import ARGUMENTS, Subject, Tally, serve
 
-from plugway.compiler import compile_chains
-from plugway.conditions import Condition, compile_conditions
-from plugway.steps import Policy
+from plugway.executor.compiler import compile_chains
+from plugway.executor.conditions import Condition, compile_conditions
+from plugway.executor.steps import Policy
 from plugway_hookspecs import Context, Operation, Scope, ToolCall, hookimpl
 
 PAYLOAD = ToolCall("echo", ARGUMENTS)

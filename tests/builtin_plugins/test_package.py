@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from plugway.hookcheck import implementations, validate_hooks
+from plugway.plugins.hookcheck import implementations, validate_hooks
 from plugway_builtin_plugins import patterns
 from plugway_builtin_plugins.deny_list import DenyList
 from plugway_builtin_plugins.pii_filter import PiiFilter

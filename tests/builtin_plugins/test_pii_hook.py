@@ -12,9 +12,9 @@ import pytest
 from importlib_metadata import EntryPoint
 
 from plugway.config import parse
-from plugway.discovery import discover
-from plugway.record import lines
-from plugway.registry import open_registry
+from plugway.executor.record import lines
+from plugway.plugins.discovery import discover
+from plugway.plugins.opening import open_registry
 from plugway_builtin_plugins.pii_filter import PiiFilter, PiiFindings
 from plugway_hookspecs import (
     ENTRY_POINT_GROUP,

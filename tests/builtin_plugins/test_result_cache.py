@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugway.steps import Policy
+from plugway.executor.steps import Policy
 from plugway_builtin_plugins.result_cache import ResultCache
 from plugway_builtin_plugins.result_cache.memory import Memory, key_of
 from plugway_hookspecs import (

@@ -5,7 +5,7 @@ import anyio
 import pytest
 from pydantic import ValidationError
 
-from plugway.steps import Policy
+from plugway.executor.steps import Policy
 from plugway_builtin_plugins.result_cache import ResultCache
 from plugway_builtin_plugins.retry import Retry
 from plugway_hookspecs import (

@@ -16,19 +16,21 @@ import pytest
 from click.testing import CliRunner
 from importlib_metadata import EntryPoint
 
-from plugway.chain import Chain
 from plugway.cli.commands.hooks import list_hooks, signature_of
-from plugway.compiler import compile_chains
 from plugway.config import parse
-from plugway.discovery import discover
-from plugway.failing import PLUGIN_ERROR
-from plugway.hookcheck import implementations, validate_hooks
-from plugway.hooktable import collect_hooks
-from plugway.instances import ModuleInstance, PluginHost, call_lifecycle
+from plugway.executor.chain import Chain
+from plugway.executor.compiler import compile_chains
+from plugway.executor.failing import PLUGIN_ERROR
+from plugway.executor.steps import Policy
 from plugway.methods import HOOKS
-from plugway.registry import open_registry
-from plugway.routes import check_routes
-from plugway.steps import Policy
+from plugway.plugins.discovery import discover
+from plugway.plugins.hookcheck import implementations, validate_hooks
+from plugway.plugins.hooktable import collect_hooks
+from plugway.plugins.host import PluginHost
+from plugway.plugins.instances import ModuleInstance
+from plugway.plugins.lifecycle import call_lifecycle
+from plugway.plugins.opening import open_registry
+from plugway.plugins.routes import check_routes
 from plugway_builtin_plugins.pii_filter import PiiFilter
 from plugway_external_bridge.wire.hooks import HOOKS as BRIDGED
 from plugway_hookspecs import (

@@ -16,35 +16,36 @@ MODULES = {
 }
 
 CATCH_ALL = {
-    "plugway/background.py": "calls plugins; its task group would wrap what its block raises",
-    "plugway/chain.py": "calls plugins",
+    "plugway/executor/background.py": "calls plugins, and opens a task group that would wrap",
+    "plugway/executor/chain.py": "calls plugins",
     "plugway/cli/entry.py": "the last resort of the command line",
     "plugway/cli/extensions.py": "loads plugins' commands",
     "plugway/cli/reloading.py": "the last resort of a reload",
     "plugway/cli/running.py": "its task group would wrap what its block raises",
-    "plugway/discovery.py": "loads plugins, reads packages' metadata",
-    "plugway/dispatcher.py": "the last resort of a request",
-    "plugway/instances.py": "makes, starts and closes plugins",
+    "plugway/plugins/discovery.py": "loads plugins, reads packages' metadata",
+    "plugway/dispatch/dispatcher.py": "the last resort of a request",
+    "plugway/plugins/lifecycle.py": "makes, starts and closes plugins",
     "plugway/downstream/routes.py": "calls plugins' HTTP routes",
-    "plugway/hooktable.py": "loads the hooks that packages add",
-    "plugway/specreader.py": "evaluates other packages' annotations",
-    "plugway/registry.py": "starts plugins and asks for their health",
+    "plugway/plugins/hooktable.py": "loads the hooks that packages add",
+    "plugway/plugins/specreader.py": "evaluates other packages' annotations",
+    "plugway/plugins/opening.py": "starts plugins",
+    "plugway/plugins/registry.py": "asks plugins for their health",
     "plugway/tasks.py": "its task group would wrap what its block raises",
     "plugway/upstream/connector.py": "whatever a transport raises is the server's failure",
-    "plugway/wrapping.py": "calls plugins",
+    "plugway/executor/wrapping.py": "calls plugins",
     "plugway_external_bridge/client/breaker.py": "counts failures and raises them again",
 }
 """Who may catch everything, and why."""
 
 PLUGGY = {
     "plugway/cli/extensions.py",
-    "plugway/compiler.py",
-    "plugway/hookcheck.py",
-    "plugway/instances.py",
-    "plugway/wrapperspecs.py",
+    "plugway/executor/compiler.py",
+    "plugway/plugins/hookcheck.py",
+    "plugway/plugins/instances.py",
+    "plugway/executor/wrapperspecs.py",
     "plugway_hookspecs/markers.py",
 }
-CALLS_HOOKS = {"plugway/cli/extensions.py", "plugway/compiler.py"}
+CALLS_HOOKS = {"plugway/cli/extensions.py", "plugway/executor/compiler.py"}
 
 
 def tree(module: str) -> ast.Module:

@@ -12,8 +12,8 @@ import pytest
 
 from plugway import succession
 from plugway.config import parse
+from plugway.dispatch.exchange import Request
 from plugway.errors import StartupError
-from plugway.exchange import Request
 from plugway.gateway import Gateway
 from plugway.generation import Generation
 from plugway.jsonrpc import RpcError

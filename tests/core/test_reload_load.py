@@ -9,8 +9,8 @@ import anyio
 import anyio.to_thread
 
 from plugway.config import parse
+from plugway.dispatch.exchange import Request
 from plugway.errors import StartupError
-from plugway.exchange import Request
 from plugway.gateway import Gateway
 from plugway_hookspecs import Client, Plugin, PluginConfig, ToolCall, ToolResult, hookimpl
 

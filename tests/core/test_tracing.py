@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from plugway.compiler import compile_chains
-from plugway.conditions import Condition, compile_conditions
-from plugway.record import lines
-from plugway.steps import Policy
+from plugway.executor.compiler import compile_chains
+from plugway.executor.conditions import Condition, compile_conditions
+from plugway.executor.record import lines
+from plugway.executor.steps import Policy
 from plugway.tracing import chain_spans
 from plugway_hookspecs import (
     Client,

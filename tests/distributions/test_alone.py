@@ -108,5 +108,7 @@ def test_the_gateway_starts_without_shipped_plugins_and_bridge(
     python = install("hookspecs", "core", "builtin_plugins", "external_bridge")
     others = ("plugway-builtin-plugins", "plugway-external-bridge")
     uv("pip", "uninstall", "--python", python, *others)
-    script = "from plugway.discovery import discover; import plugway.gateway; print(discover())"
+    script = (
+        "from plugway.plugins.discovery import discover; import plugway.gateway; print(discover())"
+    )
     assert "plugway_builtin" not in run(python, "-c", script)

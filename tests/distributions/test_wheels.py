@@ -17,7 +17,7 @@ Run = Callable[..., str]
 
 DISCOVER = """
 import json
-from plugway.discovery import discover
+from plugway.plugins.discovery import discover
 found = discover()
 kinds = {name: kind.load().__name__ for name, kind in found.kinds.items()}
 print(json.dumps({"kinds": kinds, "problems": list(map(str, found.problems))}))

@@ -13,7 +13,7 @@ from _pytest.mark import ParameterSet
 
 from plugway.cli.root import root as cli
 from plugway.config import Config, parse
-from plugway.discovery import discover
+from plugway.plugins.discovery import discover
 from plugway_hookspecs import Plugin
 
 ROOT = Path(__file__).parents[2]

@@ -28,8 +28,9 @@ from mcp_types import (
 from pydantic import TypeAdapter
 
 from plugway.config import Config
-from plugway.discovery import Discovery, KindSource
-from plugway.registry import Registry, open_registry
+from plugway.plugins.discovery import Discovery, KindSource
+from plugway.plugins.opening import open_registry
+from plugway.plugins.registry import Registry
 from plugway_external_bridge.external import External
 from plugway_external_bridge.host.http import HttpServer, bind, make_app
 from plugway_external_bridge.host.server import make_server

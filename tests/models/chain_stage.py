@@ -13,12 +13,12 @@ import anyio.lowlevel
 from chain_model import POST, RESULTS, Line, No, Plugin, Seen, Told, changed
 from chain_model import own_result as result_of
 
-from plugway.chain import Chain
-from plugway.compiler import compile_chains
-from plugway.failing import PLUGIN_ERROR
-from plugway.health import Health
-from plugway.record import lines
-from plugway.steps import Policy
+from plugway.executor.chain import Chain
+from plugway.executor.compiler import compile_chains
+from plugway.executor.failing import PLUGIN_ERROR
+from plugway.executor.health import Health
+from plugway.executor.record import lines
+from plugway.executor.steps import Policy
 from plugway_hookspecs import (
     Context,
     Deny,

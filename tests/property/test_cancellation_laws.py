@@ -12,8 +12,8 @@ from chain_strategies import chains, plugins, wrappers
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from plugway.health import Health
-from plugway.record import lines
+from plugway.executor.health import Health
+from plugway.executor.record import lines
 from plugway_hookspecs import Mode, OnError, Operation, ServerUnavailableError
 
 HOOKS = st.sampled_from([PRE, POST])

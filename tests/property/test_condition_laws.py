@@ -8,9 +8,9 @@ from bounds import at_most
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from plugway.conditions import Condition, compile_conditions, impossible
 from plugway.config import parse
 from plugway.errors import ConfigError
+from plugway.executor.conditions import Condition, compile_conditions, impossible
 from plugway_hookspecs import Operation, Principal, spellings
 
 READS = {"resources/read", "resources/subscribe"}

@@ -12,15 +12,15 @@ from chain_strategies import chains
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from plugway.catalog import Catalog, Member
-from plugway.chain import Chain
-from plugway.compiler import compile_chains
-from plugway.dispatcher import Dispatcher
-from plugway.exchange import Request
-from plugway.federation import Federation
+from plugway.dispatch.dispatcher import Dispatcher
+from plugway.dispatch.exchange import Request
+from plugway.executor.chain import Chain
+from plugway.executor.compiler import compile_chains
+from plugway.executor.steps import Policy
+from plugway.federation.catalog import Catalog, Member
+from plugway.federation.federation import Federation
 from plugway.generation import Generation
 from plugway.jsonrpc import RpcError
-from plugway.steps import Policy
 from plugway_hookspecs import (
     Client,
     Deny,

@@ -16,11 +16,11 @@ from hypothesis.stateful import (
     rule,
 )
 
-from plugway.compiler import compile_chains
-from plugway.failing import PLUGIN_ERROR
-from plugway.health import Health
-from plugway.record import lines
-from plugway.steps import Policy
+from plugway.executor.compiler import compile_chains
+from plugway.executor.failing import PLUGIN_ERROR
+from plugway.executor.health import Health
+from plugway.executor.record import lines
+from plugway.executor.steps import Policy
 from plugway_hookspecs import (
     Context,
     Deny,

@@ -10,8 +10,8 @@ from bounds import at_most
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugway.compiler import compile_chains
-from plugway.steps import Policy
+from plugway.executor.compiler import compile_chains
+from plugway.executor.steps import Policy
 from plugway_hookspecs import (
     Client,
     Context,

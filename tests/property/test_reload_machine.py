@@ -20,8 +20,8 @@ from hypothesis.stateful import (
 )
 
 from plugway.config import parse
+from plugway.dispatch.exchange import Request
 from plugway.errors import StartupError
-from plugway.exchange import Request
 from plugway.gateway import Gateway
 from plugway_hookspecs import Client, Plugin, PluginConfig, ToolCall, ToolResult, hookimpl
 

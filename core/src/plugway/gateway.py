@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager, nullcontext
 from importlib.metadata import version
 
 from plugway.audit.ledger import Ledger, open_ledger
-from plugway.catalog import Catalog
 from plugway.config import Config
-from plugway.discovery import Discovery
-from plugway.dispatcher import Dispatcher
+from plugway.dispatch.dispatcher import Dispatcher
 from plugway.downstream.edge import Edge
-from plugway.registry import Registry
+from plugway.federation.catalog import Catalog
+from plugway.plugins.discovery import Discovery
+from plugway.plugins.registry import Registry
 from plugway.reloading import Changes, compare
 from plugway.succession import Built, Succession
 from plugway.tasks import plain_task_group

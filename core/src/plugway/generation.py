@@ -6,15 +6,15 @@ from typing import Self
 
 import anyio
 
-from plugway.catalog import Catalog
-from plugway.federation import Federation
-from plugway.rounds import Rounds
-from plugway.routing import Chains, UpstreamCalls
+from plugway.dispatch.rounds import Rounds
+from plugway.dispatch.routing import Chains, UpstreamCalls
+from plugway.federation.catalog import Catalog
+from plugway.federation.federation import Federation
 
 
 @dataclass(slots=True, eq=False)
 class Generation:
-    """The parts that belong together; implements `plugway.routing.Parts`.
+    """The parts that belong together; implements `plugway.dispatch.routing.Parts`.
 
     None of them is ever replaced: a reload makes another generation, with the same `rounds`. A
     request enters the one that is in force when it comes (`with generation:`) and is answered from

@@ -9,14 +9,15 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup, TaskStatus
 
-from plugway.catalog import Catalog, Member
 from plugway.config import Config
-from plugway.discovery import Discovery, discover
+from plugway.dispatch.rounds import Rounds
 from plugway.errors import StartupError
-from plugway.federation import Federation
+from plugway.federation.catalog import Catalog, Member
+from plugway.federation.federation import Federation
 from plugway.generation import Generation
-from plugway.registry import Registry, open_registry
-from plugway.rounds import Rounds
+from plugway.plugins.discovery import Discovery, discover
+from plugway.plugins.opening import open_registry
+from plugway.plugins.registry import Registry
 from plugway.upstream import Upstream, Upstreams
 from plugway_hookspecs import PlugwayError
 from plugway_hookspecs.frozen import EMPTY

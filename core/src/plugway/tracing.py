@@ -9,10 +9,10 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from plugway.dispatcher import Listener
+from plugway.dispatch.dispatcher import Listener
+from plugway.executor.record import StepRecord, lines
 from plugway.jsonrpc import RpcError
 from plugway.plain import plain_text, plain_value
-from plugway.record import StepRecord, lines
 from plugway_hookspecs import Finding, Operation
 
 LONGEST = 512

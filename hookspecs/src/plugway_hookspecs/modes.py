@@ -29,6 +29,11 @@ class Mode(StrEnum):
         """Whether a returned payload (or a `Respond`) counts."""
         return self in {Mode.ENFORCE, Mode.TRANSFORM}
 
+    @property
+    def observes(self) -> bool:
+        """Whether it can change nothing, so that its failure is only recorded."""
+        return self in {Mode.AUDIT, Mode.BACKGROUND}
+
 
 class OnError(StrEnum):
     """What happens when a plugin raises, times out or returns something else than the spec says."""

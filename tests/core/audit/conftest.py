@@ -13,15 +13,15 @@ import pytest
 from plugway.audit.file import AuditFile
 from plugway.audit.ledger import Ledger
 from plugway.audit.writer import Writer
-from plugway.catalog import Catalog, Member
-from plugway.chain import Chain
-from plugway.compiler import compile_chains
 from plugway.config import AuditConfig
-from plugway.dispatcher import Dispatcher
-from plugway.exchange import Request
-from plugway.federation import Federation
+from plugway.dispatch.dispatcher import Dispatcher
+from plugway.dispatch.exchange import Request
+from plugway.executor.chain import Chain
+from plugway.executor.compiler import compile_chains
+from plugway.executor.steps import Policy
+from plugway.federation.catalog import Catalog, Member
+from plugway.federation.federation import Federation
 from plugway.generation import Generation
-from plugway.steps import Policy
 from plugway_hookspecs import Client, Principal
 
 OK = {"content": [{"type": "text", "text": "the result"}]}

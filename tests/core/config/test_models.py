@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from plugway.conditions import Condition
 from plugway.config import Config, GatewayConfig, PluginEntry, ServerConfig, parse
 from plugway.errors import ConfigError
+from plugway.executor.conditions import Condition
 from plugway_hookspecs import Mode, OnError
 
 EXAMPLE = """

@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from plugway.conditions import Condition
 from plugway.config import AuditConfig, Config, GatewayConfig, PluginEntry, ServerConfig, schema
+from plugway.executor.conditions import Condition
 from plugway_hookspecs import PluginConfig
 
 REFERENCE = {"type": "string", "pattern": r"\$\{.+\}"}

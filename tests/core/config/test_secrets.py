@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from plugway.conditions import Condition
 from plugway.config import Config, GatewayConfig, PluginEntry, ServerConfig, parse
 from plugway.errors import ConfigError
+from plugway.executor.conditions import Condition
 from plugway_hookspecs import PluginConfig
 
 MARK = "qX7!zK"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from plugway.discovery import discover
+from plugway.plugins.discovery import discover
 from plugway.testing import check_plugin
 from plugway_hookspecs import Payload, ResourceFetch, ToolCall, ToolResult
 

@@ -12,8 +12,8 @@ from typing import Any
 from importlib_metadata import EntryPoint
 
 from plugway.config import Config
-from plugway.discovery import Discovery, KindSource
-from plugway.registry import open_registry
+from plugway.plugins.discovery import Discovery, KindSource
+from plugway.plugins.opening import open_registry
 from plugway_external_bridge.commands import host
 from plugway_hookspecs import Deny, Plugin, PluginRunner, ToolCall, hookimpl
 

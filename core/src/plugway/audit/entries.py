@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 from opentelemetry import trace
 
+from plugway.executor.record import StepRecord, lines
 from plugway.jsonrpc import RpcError
 from plugway.plain import plain_text, plain_value
-from plugway.record import StepRecord, lines
 from plugway_hookspecs import Finding, Operation
 
 VERSION = 1

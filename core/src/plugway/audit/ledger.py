@@ -18,7 +18,7 @@ from plugway_hookspecs import Operation
 
 
 class Ledger:
-    """Has every request written down; implements `plugway.dispatcher.Ledger`."""
+    """Has every request written down; implements `plugway.dispatch.dispatcher.Ledger`."""
 
     def __init__(self, writer: Writer, settings: AuditConfig, patience: float) -> None:
         """Let a request wait for the disk for at most `patience` seconds, before and after."""

@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from plugway.catalog import Catalog, Target
 from plugway.cli.app import App, CommandLineError
 from plugway.cli.output import printable
 from plugway.config import Config
-from plugway.exchange import Progress, Request
+from plugway.dispatch.exchange import Progress, Request
+from plugway.executor.record import StepRecord, Turn, lines
+from plugway.federation.catalog import Catalog, Target
+from plugway.federation.naming import inward_name, inward_uri
 from plugway.gateway import VERSION, Gateway, open_gateway
 from plugway.jsonrpc import RpcError
 from plugway.methods import FETCHES, Fetch, Kind
-from plugway.naming import inward_name, inward_uri
-from plugway.record import StepRecord, Turn, lines
 from plugway.upstream import Upstream
 from plugway_hookspecs import Client, Deny, Operation, PlugwayError
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from plugway.conditions import Condition
 from plugway.config import Config
-from plugway.discovery import Discovery
-from plugway.instances import Instance
-from plugway.registry import Problem, Registry, open_registry
-from plugway.steps import Step
+from plugway.executor.conditions import Condition
+from plugway.executor.steps import Step
+from plugway.plugins.discovery import Discovery
+from plugway.plugins.instances import Instance
+from plugway.plugins.opening import open_registry
+from plugway.plugins.registry import Problem, Registry
 from plugway.upstream import open_upstreams
 from plugway_hookspecs import Mode
 

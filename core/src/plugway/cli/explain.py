@@ -10,7 +10,7 @@ from plugway.cli.app import App
 from plugway.cli.calling import Called
 from plugway.cli.changes import ABSENT, Change, excerpts, payload_changes
 from plugway.cli.output import Cell, Row, milliseconds, print_rows
-from plugway.record import StepRecord, Turn, Wrapped
+from plugway.executor.record import StepRecord, Turn, Wrapped
 from plugway_hookspecs import Deny, Payload, Respond, thaw
 
 LONG = 60

@@ -6,8 +6,8 @@ from types import ModuleType
 import click
 import pluggy
 
-from plugway.discovery import KindSource, discover
-from plugway.hookcheck import implementations
+from plugway.plugins.discovery import KindSource, discover
+from plugway.plugins.hookcheck import implementations
 from plugway_hookspecs import PROJECT, PlugwayError, Specs
 
 _HOOK = "register_commands"

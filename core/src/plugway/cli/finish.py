@@ -9,7 +9,7 @@ from plugway.cli.calling import Called
 from plugway.cli.explain import chain_document, show_chain
 from plugway.cli.failures import DENIED, WRONG, print_error
 from plugway.cli.results import show_result
-from plugway.record import StepRecord
+from plugway.executor.record import StepRecord
 from plugway_hookspecs import Deny, thaw
 
 explain_option = click.option(

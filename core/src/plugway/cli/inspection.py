@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 from rich.text import Text
 
-from plugway.catalog import Member
 from plugway.cli.output import Row, milliseconds, plural
+from plugway.federation.catalog import Member
 from plugway.methods import Kind
 from plugway.upstream import Upstream, UpstreamStatus
 from plugway_hookspecs import PlugwayError

@@ -4,9 +4,9 @@ import inspect
 from dataclasses import dataclass
 from types import ModuleType
 
-from plugway.discovery import Discovery, KindSource, discover
 from plugway.errors import PluginLoadError
-from plugway.hookcheck import implementations
+from plugway.plugins.discovery import Discovery, KindSource, discover
+from plugway.plugins.hookcheck import implementations
 from plugway_hookspecs import Plugin
 
 LIFECYCLE = frozenset({"plugin_startup", "plugin_shutdown", "plugin_health", "register_commands"})

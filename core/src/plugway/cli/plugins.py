@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 import anyio.to_thread
 
 from plugway.config import Config
-from plugway.discovery import discover
-from plugway.registry import Registry, open_registry
+from plugway.plugins.discovery import discover
+from plugway.plugins.opening import open_registry
+from plugway.plugins.registry import Registry
 from plugway.upstream import open_upstreams
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from plugway.conditions import Condition, compile_patterns, impossible
 from plugway.config.fields import problem
 from plugway.config.models import PluginEntry, ServerConfig
+from plugway.executor.conditions import Condition, compile_patterns, impossible
 from plugway_hookspecs import Mode
 
 Servers = Mapping[str, ServerConfig]

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 
 from plugway.config.tree import Node, Reading, Scalar, render
-from plugway.hookcheck import HOOKS
+from plugway.plugins.hookcheck import HOOKS
 from plugway_hookspecs.context import CAPABILITIES
 
 EQUIVALENTS: Mapping[str, str] = {

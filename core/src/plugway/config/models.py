@@ -13,7 +13,6 @@ from pydantic import (
     model_validator,
 )
 
-from plugway.conditions import Condition
 from plugway.config.exposure import EXPOSED, is_loopback
 from plugway.config.fields import (
     Duration,
@@ -26,6 +25,7 @@ from plugway.config.fields import (
     Whole,
     problem,
 )
+from plugway.executor.conditions import Condition
 from plugway_hookspecs import Mode, OnError
 
 

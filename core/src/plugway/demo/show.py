@@ -8,7 +8,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from plugway.record import StepRecord, lines
+from plugway.executor.record import StepRecord, lines
 from plugway_hookspecs import Operation
 
 COLOURS = {"pass": "dim", "skip": "dim", "modify": "yellow", "deny": "red", "respond": "cyan"}

@@ -20,15 +20,15 @@ from mcp_types import methods
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from plugway.catalog import CHANGED
-from plugway.dispatcher import Dispatcher
+from plugway.dispatch.dispatcher import Dispatcher
+from plugway.dispatch.exchange import Log, Progress, Request
+from plugway.dispatch.shaping import is_modern, shape
 from plugway.downstream.headers import without_credentials
 from plugway.downstream.sessions import Sessions, connection_of, wants_level
-from plugway.exchange import Log, Progress, Request
+from plugway.federation.catalog import CHANGED
 from plugway.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
 from plugway.jsonvalues import is_object
 from plugway.methods import Kind
-from plugway.shaping import is_modern, shape
 from plugway_hookspecs import Client
 from plugway_hookspecs.frozen import EMPTY
 

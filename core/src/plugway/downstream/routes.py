@@ -18,8 +18,8 @@ from starlette.types import Receive, Scope, Send
 from plugway.config import GatewayConfig
 from plugway.downstream.headers import without_credentials
 from plugway.foreign import describe, is_failure
-from plugway.instances import Instance
-from plugway.routes import ROUTES_PATH
+from plugway.plugins.instances import Instance
+from plugway.plugins.routes import ROUTES_PATH
 from plugway_hookspecs import HttpRequest, HttpResponse, HttpRoute
 from plugway_hookspecs.context import READ_HEADERS
 from plugway_hookspecs.frozen import EMPTY

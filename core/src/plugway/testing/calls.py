@@ -5,10 +5,10 @@ from typing import Any
 from uuid import uuid4
 
 from plugway.config import Config
+from plugway.executor.record import lines
+from plugway.federation.naming import inward_name, inward_uri
 from plugway.methods import FETCHES, LISTINGS, MAX_RENAMES, Fetch, Kind
-from plugway.naming import inward_name, inward_uri
-from plugway.record import lines
-from plugway.registry import Registry
+from plugway.plugins.registry import Registry
 from plugway.testing.options import CallOptions
 from plugway.testing.outcome import Outcome
 from plugway_hookspecs import Deny, Operation, Payload, PlugwayError, Respond

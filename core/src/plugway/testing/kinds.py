@@ -7,7 +7,7 @@ from typing import Any
 import anyio.to_thread
 from importlib_metadata import EntryPoint
 
-from plugway.discovery import Discovery, KindSource, discover
+from plugway.plugins.discovery import Discovery, KindSource, discover
 from plugway_hookspecs import ENTRY_POINT_GROUP, Plugin
 
 Kind = type[Plugin] | ModuleType

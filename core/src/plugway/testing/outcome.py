@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from plugway.record import StepRecord, lines
+from plugway.executor.record import StepRecord, lines
 from plugway_hookspecs import Deny, Finding, Operation, Payload, Respond
 
 

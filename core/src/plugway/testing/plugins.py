@@ -10,8 +10,9 @@ from typing import Any, Unpack
 import anyio.to_thread
 
 from plugway.config import Config, from_data, load
-from plugway.record import failures
-from plugway.registry import Registry, open_registry
+from plugway.executor.record import failures
+from plugway.plugins.opening import open_registry
+from plugway.plugins.registry import Registry
 from plugway.testing.calls import REQUESTS, Call, make_operation
 from plugway.testing.kinds import Kind, find_kinds
 from plugway.testing.options import CallOptions

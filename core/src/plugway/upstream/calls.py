@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from plugway.exchange import Log, Progress
+from plugway.dispatch.exchange import Log, Progress
 from plugway.upstream.errors import Fault
 
 

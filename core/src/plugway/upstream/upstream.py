@@ -7,7 +7,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from plugway.config import ServerConfig
-from plugway.exchange import Log, Progress
+from plugway.dispatch.exchange import Log, Progress
 from plugway.upstream import faults
 from plugway.upstream.backoff import Backoff
 from plugway.upstream.calls import Call

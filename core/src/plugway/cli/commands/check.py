@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import anyio
 from rich.text import Text
 
-from plugway.catalog import Catalog, Member
 from plugway.cli.app import App
 from plugway.cli.failures import WRONG
 from plugway.cli.inspection import (
@@ -22,9 +21,11 @@ from plugway.cli.inspection import (
 from plugway.cli.options import declare
 from plugway.cli.output import Row, plural, print_rows
 from plugway.config import Config
-from plugway.discovery import Discovery, discover
+from plugway.federation.catalog import Catalog, Member
 from plugway.methods import Kind
-from plugway.registry import Problem, Registry, open_registry
+from plugway.plugins.discovery import Discovery, discover
+from plugway.plugins.opening import open_registry
+from plugway.plugins.registry import Problem, Registry
 from plugway.upstream import open_upstreams
 from plugway_hookspecs import Mode, PluginInfo
 

@@ -11,9 +11,9 @@ from plugway.cli.app import App
 from plugway.cli.extensions import warn
 from plugway.cli.options import declare
 from plugway.cli.output import Row, print_rows
-from plugway.discovery import discover
-from plugway.hooktable import collect_hooks
 from plugway.methods import FETCHES, HOOKS, LISTINGS
+from plugway.plugins.discovery import discover
+from plugway.plugins.hooktable import collect_hooks
 from plugway_hookspecs import Specs
 
 _EXAMPLE = """\

@@ -15,7 +15,7 @@ from plugway.cli.importing.sources import Source, existing_sources, known_source
 from plugway.cli.options import declare, file_path
 from plugway.cli.output import Row, plural, print_rows
 from plugway.config import schema
-from plugway.discovery import discover
+from plugway.plugins.discovery import discover
 
 AUDITOR = "pii_filter"
 

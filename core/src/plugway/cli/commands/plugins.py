@@ -13,8 +13,8 @@ from plugway.cli.failures import WRONG
 from plugway.cli.kinds import Kind, load_kinds
 from plugway.cli.options import declare
 from plugway.cli.output import Row, print_rows
-from plugway.discovery import Discovery, discover
-from plugway.registry import Problem
+from plugway.plugins.discovery import Discovery, discover
+from plugway.plugins.registry import Problem
 
 
 @declare("plugins")

@@ -13,7 +13,6 @@ import click
 from pydantic import ValidationError
 from rich.text import Text
 
-from plugway.catalog import Member
 from plugway.cli.app import App
 from plugway.cli.failures import INTERRUPTED
 from plugway.cli.inspection import count, server_row, start
@@ -28,6 +27,7 @@ from plugway.config import Config, GatewayConfig, load
 from plugway.downstream.http import HttpServer, http_app
 from plugway.downstream.routes import report_unserved
 from plugway.downstream.stdio import serve_stdio
+from plugway.federation.catalog import Member
 from plugway.gateway import VERSION, Gateway, open_gateway
 from plugway.upstream import Upstream
 

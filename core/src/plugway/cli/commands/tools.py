@@ -8,7 +8,6 @@ from typing import Any
 import click
 from rich.text import Text
 
-from plugway.catalog import Catalog, Unavailable
 from plugway.cli.app import App
 from plugway.cli.calling import MODERN
 from plugway.cli.failures import WRONG
@@ -16,7 +15,8 @@ from plugway.cli.inspection import ServerReport, server_row, start_all
 from plugway.cli.options import declare
 from plugway.cli.output import Row, plural, print_rows
 from plugway.config import Config
-from plugway.exchange import Request
+from plugway.dispatch.exchange import Request
+from plugway.federation.catalog import Catalog, Unavailable
 from plugway.gateway import VERSION, Gateway, open_gateway
 from plugway.methods import LIST_METHOD, Kind
 from plugway_hookspecs import Client

@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 import anyio
 
+from plugway.executor.record import failures
 from plugway.jsonvalues import is_array, is_object
-from plugway.record import failures
 from plugway.testing.check import promises
 from plugway.testing.check.payloads import SECRET
 from plugway.testing.check.promises import BrokenPromiseError, Promise, promise_broken_by

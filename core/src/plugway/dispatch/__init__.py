@@ -1,0 +1,1 @@
+"""One way in for every request, whatever the client and the transport."""

@@ -1,0 +1,184 @@
+"""The one choke point: every client's request, of every method, era and transport, goes through it.
+
+It works on plain JSON values: pre chain, route, upstream, post chain, shape for the client's era.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+from uuid import uuid4
+
+import anyio
+
+from plugway.dispatch.completing import complete
+from plugway.dispatch.exchange import Request
+from plugway.dispatch.fetching import fetch_one
+from plugway.dispatch.shaping import answer_denied, shape, trace_context, unavailable_meta
+from plugway.foreign import describe, stack
+from plugway.generation import Generation
+from plugway.jsonrpc import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    TIMED_OUT,
+    UPSTREAM_UNAVAILABLE,
+    RpcError,
+)
+from plugway.limits import refuse_size
+from plugway.methods import FETCHES, LISTINGS, Listing
+from plugway.upstream.errors import ServerTimeoutError
+from plugway_hookspecs import (
+    Deny,
+    Operation,
+    Outcome,
+    ServerError,
+    ServerUnavailableError,
+)
+
+Listener = Callable[[Operation, RpcError | None], None]
+"""Takes a finished operation, its record, and the error that the client got, if any."""
+
+log = logging.getLogger(__name__)
+
+
+class Ledger(Protocol):
+    """Has every request written down before it is answered."""
+
+    def entry(self, operation: Operation) -> AbstractAsyncContextManager[None]:
+        """Return the block that a request runs in, which ends with a result or an `RpcError`.
+
+        Entering it raises `RpcError` where the request must not run, leaving it where its answer
+        must not go out.
+        """
+        ...
+
+
+class Dispatcher:
+    """Handles requests; `handle` is the only way in."""
+
+    def __init__(
+        self,
+        generation: Generation,
+        *,
+        server_info: Mapping[str, Any],
+        ledger: Ledger | None = None,
+    ) -> None:
+        """Answer from `generation`; a reload assigns another, for the requests that come then."""
+        self.generation = generation
+        self.server_info = server_info
+        self.ledger = ledger
+        self._listeners: tuple[Listener, ...] = ()
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` after every request; from then on chains are recorded."""
+        self._listeners = (*self._listeners, listener)
+
+    async def handle(self, request: Request) -> dict[str, Any]:
+        """Return the result of one request, shaped for the client's era.
+
+        Raises `RpcError`, and nothing else but cancellation: whatever goes wrong, a client reads a
+        sentence that was written for it.
+        """
+        recorded = self._listeners or self.ledger is not None
+        operation = Operation(
+            uuid4().hex,
+            request.method,
+            principal=request.principal,
+            client=request.client,
+            trace=trace_context(request.params, request.headers),
+            headers=request.headers,
+            record=[] if recorded and request.record is None else request.record,
+        )
+        error: RpcError | None = None
+        try:
+            if self.ledger is None:
+                return await self._handle(request, operation)
+            async with self.ledger.entry(operation):
+                return await self._explained(request, operation)
+        except Exception as reason:
+            error = _explain(reason, operation)
+            raise error from reason
+        finally:
+            for listener in self._listeners:
+                _tell(listener, operation, error)
+
+    async def _explained(self, request: Request, operation: Operation) -> dict[str, Any]:
+        try:
+            return await self._handle(request, operation)
+        except Exception as reason:
+            raise _explain(reason, operation) from reason
+
+    async def _handle(self, request: Request, operation: Operation) -> dict[str, Any]:
+        with self.generation as parts, anyio.move_on_after(parts.request_timeout) as scope:
+            operation.deadline = scope.deadline
+            result = await self._route(parts, request, operation)
+            return shape(
+                request.method, result, modern=request.modern, server_info=self.server_info
+            )
+        limit = f"{parts.request_timeout:g} s"
+        raise RpcError(TIMED_OUT, f"{operation.method} took longer than {limit}")
+
+    async def _route(
+        self, parts: Generation, request: Request, operation: Operation
+    ) -> dict[str, Any]:
+        method = request.method
+        if (fetch := FETCHES.get(method)) is not None:
+            return await fetch_one(parts, fetch, request, operation)
+        if (listing := LISTINGS.get(method)) is not None:
+            return await self._list(parts, listing, request, operation)
+        if method == "completion/complete":
+            return await complete(parts, request, operation)
+        if method == "ping":
+            return {}
+        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method}")
+
+    async def _list(
+        self, parts: Generation, listing: Listing, request: Request, operation: Operation
+    ) -> dict[str, Any]:
+        if request.params.get("cursor") is not None:
+            message = "Invalid cursor: the gateway answers with the whole list at once"
+            raise RpcError(INVALID_PARAMS, message)
+        federated = await parts.catalog.list(listing.kind)
+        result: dict[str, Any] = {listing.kind.value: list(federated.items)}
+        if federated.unavailable:
+            result["_meta"] = unavailable_meta(federated.unavailable)
+        chain = parts.chains.chain(listing.post)
+        if not chain:
+            return result
+        refuse_size(federated.size, parts.max_payload_bytes, f"The result of {listing.name}")
+        payload = listing.result.from_wire(result)
+        outcome: Outcome[Any] = await chain(payload, operation)
+        if isinstance(outcome.verdict, Deny):
+            return answer_denied(outcome, operation, as_error=parts.deny_as_error)
+        return result if outcome.payload is payload else outcome.payload.to_wire()
+
+
+def _tell(listener: Listener, operation: Operation, error: RpcError | None) -> None:
+    """Let a listener know; its failure is nobody else's."""
+    try:
+        listener(operation, error)
+    except Exception as failure:  # noqa: BLE001 - foreign code
+        what = describe(failure)
+        log.error("a listener failed for request %s: it %s", operation.id, what)  # noqa: TRY400
+
+
+def _explain(error: Exception, operation: Operation) -> RpcError:
+    """Turn whatever went wrong into the sentence that the client reads."""
+    match error:
+        case RpcError():
+            return error
+        case ServerTimeoutError():
+            return RpcError(UPSTREAM_UNAVAILABLE, error.message)
+        case ServerUnavailableError():  # the reason may quote the server, and no guard has seen it
+            log.warning("request %s failed: %r", operation.id, error.message[:300])
+            hint = f"the gateway's log says why, under request {operation.id}"
+            message = f"Server {error.server!r} is unavailable; {hint}"
+            return RpcError(UPSTREAM_UNAVAILABLE, message)
+        case ServerError():
+            return RpcError(error.code, error.message, error.data)
+        case _:
+            where = operation.id, operation.method, describe(error), stack(error)
+            log.error("request %s (%s) failed: it %s\n%s", *where)
+            message = f"Internal error; the gateway's log has it under request {operation.id}"
+            return RpcError(INTERNAL_ERROR, message)

@@ -1,0 +1,1 @@
+"""Running the plugins: chains, conditions, failures, records."""

@@ -1,0 +1,387 @@
+import asyncio
+from typing import Any
+
+import anyio
+import pytest
+
+from plugway.executor.chain import Chain
+from plugway.executor.compiler import compile_chains
+from plugway.executor.failing import PLUGIN_ERROR
+from plugway.executor.health import Health
+from plugway.executor.record import lines
+from plugway.executor.steps import Policy
+from plugway_hookspecs import (
+    Context,
+    Deny,
+    Mode,
+    OnError,
+    Operation,
+    ToolCall,
+    ToolResult,
+    hookimpl,
+)
+
+CALL = ToolCall("echo")
+
+
+class Raises:
+    def __init__(self, *errors: BaseException | None) -> None:
+        self.errors = list(errors)
+        self.called = 0
+
+    @hookimpl
+    async def tool_pre_invoke(self, payload: ToolCall) -> None:
+        self.called += 1
+        error = self.errors.pop(0)
+        if error is not None:
+            raise error
+
+
+def chain_of(plugin: object, policy: Policy) -> Chain[ToolCall]:
+    return compile_chains([("p", plugin, policy)])["tool_pre_invoke"]
+
+
+def operation() -> Operation:
+    return Operation("1", "tools/call", "echo", record=[])
+
+
+def failed(verdict: object) -> bool:
+    return isinstance(verdict, Deny) and verdict.code == PLUGIN_ERROR
+
+
+async def test_a_failing_guard_blocks() -> None:
+    outcome = await chain_of(Raises(ValueError()), Policy())(CALL, operation())
+    assert outcome.verdict == Deny("plugin 'p' failed, and it guards this", code="plugin_error")
+
+
+async def test_a_failing_transform_blocks_too_because_what_it_masks_would_pass() -> None:
+    outcome = await chain_of(Raises(ValueError()), Policy(Mode.TRANSFORM))(CALL, operation())
+    assert failed(outcome.verdict)
+
+
+async def test_a_disabled_plugin_is_not_called_and_still_blocks() -> None:
+    plugin, policy = Raises(ValueError(), None), Policy(on_error=OnError.DISABLE)
+    chain = chain_of(plugin, policy)
+    assert failed((await chain(CALL, operation())).verdict)
+    op = operation()
+    assert failed((await chain(CALL, op)).verdict)
+    assert plugin.called == 1
+    assert lines(op)[0].detail == "is disabled after an error"
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def disabling(clock: Clock, **more: Any) -> Policy:
+    return Policy(on_error=OnError.DISABLE, retry_after=30, health=Health(clock), **more)
+
+
+async def test_a_disabled_plugin_is_tried_again_when_its_time_is_over() -> None:
+    clock = Clock()
+    plugin, policy = Raises(ValueError(), None, None), disabling(clock)
+    chain = chain_of(plugin, policy)
+    await chain(CALL, operation())
+    clock.now = 29.9
+    assert policy.health.rests
+    assert failed((await chain(CALL, operation())).verdict)
+    clock.now = 30.0
+    assert (await chain(CALL, operation())).verdict is None
+    assert (await chain(CALL, operation())).verdict is None
+    assert plugin.called == 3
+
+
+async def test_a_retry_that_fails_disables_again() -> None:
+    clock = Clock()
+    plugin, policy = Raises(ValueError(), ValueError(), None), disabling(clock)
+    chain = chain_of(plugin, policy)
+    await chain(CALL, operation())
+    clock.now = 31.0
+    await chain(CALL, operation())
+    assert policy.health.rests
+    clock.now = 60.0
+    assert failed((await chain(CALL, operation())).verdict)
+    assert plugin.called == 2
+    clock.now = 61.0
+    assert (await chain(CALL, operation())).verdict is None
+
+
+class Opens:
+    """Fails once; later calls wait for a gate."""
+
+    def __init__(self) -> None:
+        self.gate = anyio.Event()
+        self.called = 0
+        self.fails = True
+
+    @hookimpl
+    async def tool_pre_invoke(self, payload: ToolCall) -> None:
+        self.called += 1
+        if self.fails:
+            raise ValueError
+        await self.gate.wait()
+
+
+async def test_while_a_retry_is_under_way_nobody_else_is_let_through() -> None:
+    clock, plugin = Clock(), Opens()
+    chain = chain_of(plugin, disabling(clock))
+    await chain(CALL, operation())
+    plugin.fails, clock.now = False, 31.0
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(chain, CALL, operation())
+            await anyio.wait_all_tasks_blocked()
+            assert failed((await chain(CALL, operation())).verdict)
+            plugin.gate.set()
+        assert plugin.called == 2
+        assert (await chain(CALL, operation())).verdict is None
+
+
+async def test_a_retry_that_is_given_up_leaves_it_to_the_next_call() -> None:
+    clock, plugin = Clock(), Opens()
+    chain = chain_of(plugin, disabling(clock))
+    await chain(CALL, operation())
+    plugin.fails, clock.now = False, 31.0
+    with anyio.move_on_after(0.01):
+        await chain(CALL, operation())
+    plugin.gate.set()
+    assert (await chain(CALL, operation())).verdict is None
+    assert plugin.called == 3
+
+
+async def test_a_call_that_began_before_the_failure_does_not_bring_the_plugin_back() -> None:
+    plugin = Opens()
+    plugin.fails = False
+    policy = disabling(Clock())
+    chain = chain_of(plugin, policy)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(chain, CALL, operation())
+            await anyio.wait_all_tasks_blocked()
+            plugin.fails = True
+            await chain(CALL, operation())
+            plugin.gate.set()
+    assert policy.health.rests
+
+
+async def test_an_operator_may_let_things_pass_while_a_guard_rests() -> None:
+    plugin = Raises(ValueError(), None)
+    chain = chain_of(plugin, disabling(Clock(), skip_disabled=True))
+    assert failed((await chain(CALL, operation())).verdict)
+    op = operation()
+    assert (await chain(CALL, op)).verdict is None
+    assert plugin.called == 1
+    assert [(line.requested, line.applied) for line in lines(op)] == [("error", "pass")]
+
+
+async def test_how_long_a_plugin_rests_is_the_operators_choice() -> None:
+    plugin = Raises(ValueError(), None)
+    chain = chain_of(plugin, Policy(on_error=OnError.DISABLE, retry_after=0.0))
+    await chain(CALL, operation())
+    assert (await chain(CALL, operation())).verdict is None
+    assert plugin.called == 2
+
+
+async def test_a_disabled_observer_blocks_nothing() -> None:
+    chain = chain_of(Raises(ValueError()), Policy(Mode.AUDIT, OnError.DISABLE))
+    for _ in range(2):
+        op = operation()
+        assert (await chain(CALL, op)).verdict is None
+        assert (lines(op)[0].requested, lines(op)[0].applied) == ("error", "pass")
+
+
+async def test_a_plugin_that_is_disabled_in_one_hook_is_disabled_in_all() -> None:
+    class Both(Raises):
+        posts = 0
+
+        @hookimpl
+        async def tool_post_invoke(self) -> None:
+            self.posts += 1
+
+    plugin = Both(ValueError())
+    chains = compile_chains([("p", plugin, Policy(on_error=OnError.DISABLE))])
+    await chains["tool_pre_invoke"](CALL, operation())
+    outcome = await chains["tool_post_invoke"](ToolResult(), operation())
+    assert failed(outcome.verdict)
+    assert plugin.posts == 0
+
+
+async def test_only_the_failure_is_logged_not_every_refusal_after_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    chain = chain_of(Raises(ValueError()), Policy(on_error=OnError.DISABLE))
+    for _ in range(3):
+        await chain(CALL, operation())
+    assert len(caplog.records) == 1
+
+
+async def test_a_timeout_cancels_the_plugin_for_real() -> None:
+    cancelled = False
+
+    class Hangs:
+        @hookimpl
+        async def tool_pre_invoke(self, payload: ToolCall) -> None:
+            nonlocal cancelled
+            try:
+                await anyio.sleep_forever()
+            finally:
+                cancelled = True
+
+    op = operation()
+    with anyio.fail_after(5):
+        outcome = await chain_of(Hangs(), Policy(timeout=0.01))(CALL, op)
+    assert failed(outcome.verdict)
+    assert cancelled
+    assert lines(op)[0].detail == "timed out"
+
+
+async def test_a_plugin_within_its_time_is_left_alone() -> None:
+    outcome = await chain_of(Raises(None), Policy(timeout=5))(CALL, operation())
+    assert outcome.verdict is None
+
+
+async def test_the_end_of_the_request_is_no_failure_of_the_plugin() -> None:
+    class Hangs:
+        @hookimpl
+        async def tool_pre_invoke(self, payload: ToolCall) -> None:
+            await anyio.sleep_forever()
+
+    op = operation()
+    chain = chain_of(Hangs(), Policy(on_error=OnError.IGNORE, timeout=60))
+    with pytest.raises(TimeoutError), anyio.fail_after(0.01):
+        await chain(CALL, op)
+    assert [(line.requested, line.applied) for line in lines(op)] == [("cancelled", "cancelled")]
+
+
+async def test_cancelling_the_task_is_no_failure_of_the_plugin() -> None:
+    started = anyio.Event()
+
+    class Hangs:
+        @hookimpl
+        async def tool_pre_invoke(self, payload: ToolCall) -> None:
+            started.set()
+            await anyio.sleep_forever()
+
+    task = asyncio.ensure_future(
+        chain_of(Hangs(), Policy(on_error=OnError.IGNORE))(CALL, operation())
+    )
+    with anyio.fail_after(5):
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+class AwaitsSomethingCancelled:
+    """What a plugin does whose connection's task was cancelled."""
+
+    @hookimpl
+    async def tool_pre_invoke(self, payload: ToolCall) -> None:
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        await gone
+
+
+@pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.TRANSFORM, Mode.VALIDATE])
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure(mode: Mode) -> None:
+    op = operation()
+    outcome = await chain_of(AwaitsSomethingCancelled(), Policy(mode))(CALL, op)
+    assert failed(outcome.verdict)
+    assert lines(op)[0].detail.startswith("raised CancelledError")
+
+
+async def test_validators_that_await_something_cancelled_let_nothing_through() -> None:
+    policy = Policy(Mode.VALIDATE)
+    chain = compile_chains(
+        [("a", AwaitsSomethingCancelled(), policy), ("b", Raises(None), policy)]
+    )["tool_pre_invoke"]
+    assert len(chain.steps) == 1
+    outcome = await chain(CALL, operation())
+    assert failed(outcome.verdict)
+    assert outcome.plugin == "a"
+
+
+async def test_a_plugin_that_exits_stops_the_operation_and_not_the_gateway() -> None:
+    outcome = await chain_of(Raises(SystemExit(1)), Policy())(CALL, operation())
+    assert failed(outcome.verdict)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit()])
+async def test_what_ends_the_process_is_passed_on(error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        await chain_of(Raises(error), Policy(on_error=OnError.IGNORE))(CALL, operation())
+
+
+@pytest.mark.parametrize("error", [StopIteration(1), StopAsyncIteration(), TimeoutError()])
+async def test_exceptions_that_python_gives_a_meaning_are_failures_as_well(
+    error: Exception,
+) -> None:
+    class Plain:
+        @hookimpl
+        def tool_pre_invoke(self, payload: ToolCall) -> Any:
+            raise error
+
+    assert failed((await chain_of(Plain(), Policy())(CALL, operation())).verdict)
+    assert failed((await chain_of(Raises(error), Policy())(CALL, operation())).verdict)
+
+
+class Strange(BaseException):
+    """No `Exception`, and nobody's business but the plugin's."""
+
+
+async def test_an_exception_that_is_no_exception_is_a_failure() -> None:
+    op = operation()
+    outcome = await chain_of(Raises(Strange()), Policy())(CALL, op)
+    assert failed(outcome.verdict)
+    assert lines(op)[0].detail.startswith("raised Strange at ")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit()])
+async def test_the_end_of_the_process_is_nobodys_failure(error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        await chain_of(Raises(error), Policy(on_error=OnError.IGNORE))(CALL, operation())
+
+
+async def test_a_group_of_failures_is_one_failure() -> None:
+    op = operation()
+    group = BaseExceptionGroup("several", [ValueError(), Strange()])
+    outcome = await chain_of(Raises(group), Policy(on_error=OnError.IGNORE))(CALL, op)
+    assert outcome.verdict is None
+    assert lines(op)[0].detail.startswith("raised BaseExceptionGroup")
+
+
+async def test_a_group_with_the_end_of_the_process_in_it_does_not_come_out_as_a_group() -> None:
+    group = BaseExceptionGroup("several", [ValueError(), KeyboardInterrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        await chain_of(Raises(group), Policy())(CALL, operation())
+
+
+async def test_of_a_plugin_that_fails_nothing_stays() -> None:
+    class Leaves:
+        @hookimpl
+        def tool_pre_invoke(self, context: Context) -> None:
+            context.shared["mine"] = 1
+            raise ValueError
+
+    op = operation()
+    await chain_of(Leaves(), Policy(on_error=OnError.IGNORE))(CALL, op)
+    assert op.shared == {}
+
+
+async def test_headers_of_a_deny_need_the_capability(caplog: pytest.LogCaptureFixture) -> None:
+    class Slows:
+        @hookimpl
+        def tool_pre_invoke(self) -> Deny:
+            return Deny("later", http_status=429, http_headers={"Retry-After": "3"})
+
+    denied = (await chain_of(Slows(), Policy())(CALL, operation())).verdict
+    assert denied == Deny("later", http_status=429)
+    assert "may not write HTTP headers" in caplog.text
+    policy = Policy(capabilities=frozenset({"write_headers"}))
+    denied = (await chain_of(Slows(), policy)(CALL, operation())).verdict
+    assert denied == Deny("later", http_status=429, http_headers={"Retry-After": "3"})
