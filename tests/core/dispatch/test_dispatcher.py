@@ -1,5 +1,6 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -1372,6 +1373,63 @@ async def test_an_attempt_under_another_name_does_not_change_what_the_next_is_ab
     await dispatcher.handle(call())
     assert [params["name"] for _, params in server.requests] == ["b", "a"]
     assert seen == ["s__a"]
+
+
+async def after_failing_as_b(payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]) -> Any:
+    """Try another name first, and the own one after that."""
+    if payload.name == "s__b":
+        return await call_next(payload)
+    await call_next(payload.replace(name="s__b"))
+    return await call_next(payload)
+
+
+def for_tool(name: str) -> Policy:
+    return Policy(when=lambda operation: operation.name == name)
+
+
+async def test_what_answers_after_an_attempt_under_another_name_is_guarded_as_what_it_is() -> None:
+    def answers_a(payload: ToolCall) -> Respond | None:
+        return Respond(ToolResult()) if payload.name == "s__a" else None
+
+    guard = (after(Deny("a")), for_tool("s__a"))
+    dispatcher, _ = gateway(around(after_failing_as_b), before(answers_a), guard)
+    assert (await dispatcher.handle(call()))["content"][0]["text"] == "Denied: a"
+
+
+async def test_what_is_renamed_after_an_attempt_under_another_name_passes_the_chain_again() -> None:
+    def renames_a(payload: ToolCall) -> ToolCall | None:
+        return payload.replace(name="s__c") if payload.name == "s__a" else None
+
+    def answers_c(payload: ToolCall) -> Respond | None:
+        return Respond(ToolResult()) if payload.name == "s__c" else None
+
+    guard = (before(Deny("c")), replace(for_tool("s__c"), priority=1))
+    dispatcher, server = gateway(
+        around(after_failing_as_b), before(renames_a), before(answers_c), guard
+    )
+    server.lists["tools"] = [*server.lists["tools"], {"name": "c"}]
+    assert (await dispatcher.handle(call()))["content"][0]["text"] == "Denied: c"
+
+
+async def test_an_answer_that_no_plugin_could_read_does_not_come_in_place_of_one_it_could() -> None:
+    async def prefers_the_first(
+        payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]
+    ) -> Any:
+        first = await call_next(payload)
+        server.answers["tools/call"] = {"content": [{"type": "text", "text": "x" * 20_000}]}
+        with pytest.raises(RpcError, match="at most"):
+            await call_next(payload)
+        return first
+
+    dispatcher, server = gateway(around(prefers_the_first))
+    assert await dispatcher.handle(call()) == OK
+    assert len(server.requests) == 2
+
+
+async def test_an_error_for_the_client_is_not_its_own_cause() -> None:
+    dispatcher, _ = gateway(before(Deny("no")), deny_as_error=True)
+    error = await refusal(dispatcher, call())
+    assert error.__cause__ is not error
 
 
 async def test_asking_again_for_what_is_renamed_inside_is_no_renaming_for_ever() -> None:

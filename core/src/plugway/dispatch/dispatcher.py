@@ -96,6 +96,9 @@ class Dispatcher:
                 return await self._handle(request, operation)
             async with self.ledger.entry(operation):
                 return await self._explained(request, operation)
+        except RpcError as reason:
+            error = reason
+            raise
         except Exception as reason:
             error = _explain(reason, operation)
             raise error from reason
@@ -106,6 +109,8 @@ class Dispatcher:
     async def _explained(self, request: Request, operation: Operation) -> dict[str, Any]:
         try:
             return await self._handle(request, operation)
+        except RpcError:
+            raise
         except Exception as reason:
             raise _explain(reason, operation) from reason
 
@@ -166,8 +171,6 @@ def _tell(listener: Listener, operation: Operation, error: RpcError | None) -> N
 def _explain(error: Exception, operation: Operation) -> RpcError:
     """Turn whatever went wrong into the sentence that the client reads."""
     match error:
-        case RpcError():
-            return error
         case ServerTimeoutError():
             return RpcError(UPSTREAM_UNAVAILABLE, error.message)
         case ServerUnavailableError():  # the reason may quote the server, and no guard has seen it

@@ -21,6 +21,9 @@ from plugway.limits import (
 from plugway.methods import MAX_RENAMES, Fetch
 from plugway_hookspecs import Deny, Operation, Outcome, Payload, Respond, ServerError
 
+About = tuple[str, str, Mapping[str, Any] | None]
+"""What a request is about: name, server, definition."""
+
 log = logging.getLogger(__name__)
 
 
@@ -51,20 +54,18 @@ class _Guarded:
         self.limit = parts.max_payload_bytes
         self.renames = 0
         """How often it has been renamed to what it is called now."""
-        self.about = self._named()
-        """What the request turned out to be about."""
         self.raw: dict[str, Any] = {}
         """The server's result as it came."""
         self.read: Payload | None = None
-        """The same as plugins see it, once one has to."""
+        """The same as plugins see it, once one has to; the two are only replaced together."""
 
     async def answer(self, params: dict[str, Any], target: Target) -> dict[str, Any]:
         operation, rounds = self.operation, self.parts.rounds
         asked_for = operation.name
         rounds.resume(operation, params)
         payload = read_request(self.fetch, params, self.limit)
-        outcome = await self._pass(payload, params, target)
-        self._name(self.about)
+        outcome, about = await self._pass(payload, params, target)
+        self._name(about)
         if isinstance(outcome.verdict, Deny):
             return self._denied(outcome)
         operation.request = outcome.payload
@@ -76,35 +77,48 @@ class _Guarded:
             return {**result, "cacheScope": "private"}  # in a shared cache it would pass no guard
         return result
 
-    async def _pass(self, payload: Payload, params: dict[str, Any], target: Target) -> Outcome[Any]:
-        """Run the pre chain and ask the server; without a verdict its result is in `raw`."""
-        here = self.about = self._named()
+    async def _pass(
+        self, payload: Payload, params: dict[str, Any], target: Target
+    ) -> tuple[Outcome[Any], About]:
+        """Run the pre chain and ask the server; without a verdict its result is in `raw`.
+
+        Returns what came of it, and what it turned out to be about.
+        """
+        operation = self.operation
+        about = here = self._named()
 
         async def ask(final: Payload) -> Outcome[Any]:
+            nonlocal about
+            about = here
             if self._renames(final):
                 try:
-                    return await self._pass_again(final)
+                    outcome, about = await self._pass_again(final)
                 finally:
                     self._name(here)
-            self.about, self.operation.request = here, final
+                operation.request = outcome.payload
+                return outcome
+            operation.request = final
             sent = params if final is payload else self._within_limit(final, "request for")
             return await self._ask(final, sent, target)
 
+        outcome: Outcome[Any]
         if self.pre.wraps:
-            outcome: Outcome[Any] = await self.pre(payload, self.operation, ask)
+            outcome = await self.pre(payload, operation, ask)
+            if operation.request is None:
+                about = here  # what a wrapper tried before is not what came of it
         else:
-            outcome = await self.pre(payload, self.operation)
+            outcome = await self.pre(payload, operation)
             if outcome.verdict is None:
-                return await ask(outcome.payload)
-        answered = isinstance(outcome.verdict, Respond) and self.about is here
+                return await ask(outcome.payload), about
+        answered = isinstance(outcome.verdict, Respond) and about is here
         if answered and self._renames(outcome.payload):
             return await self._pass_again(outcome.payload)  # who guards the new name has a say
-        return outcome
+        return outcome, about
 
     def _renames(self, payload: Payload) -> bool:
         return bool(getattr(payload, self.fetch.kind.identifier) != self.operation.name)
 
-    async def _pass_again(self, payload: Payload) -> Outcome[Any]:
+    async def _pass_again(self, payload: Payload) -> tuple[Outcome[Any], About]:
         """Let what a plugin renamed pass the pre chain again, under the new name.
 
         Names decide who is asked, so those who guard the new one have to be.
@@ -131,27 +145,34 @@ class _Guarded:
         if (request.on_progress or request.on_log) and self._guards_result():
             request = without_words(request)
         try:
-            self.raw = await ask_server(self.parts, self.fetch, request, params, target)
+            raw = await ask_server(self.parts, self.fetch, request, params, target)
         except ServerError as error:
             if not (wrapped or self.post):
                 raise
             seen = read_error(self.fetch, error, target.member.name, self.limit)
             return Outcome(final, Respond(seen))
-        return Outcome(final, Respond(self._read()) if wrapped else None)
+        if not wrapped:
+            self.raw = raw
+            return Outcome(final)
+        read = self._read(raw)  # what can't be read must not come to stand for what was
+        self.raw, self.read = raw, read
+        return Outcome(final, Respond(read))
 
     def _guards_result(self) -> bool:
         operation = self.operation
         return self.post.guards(operation) or (self.pre.wraps and self.pre.guards(operation))
 
-    def _read(self) -> Payload:
-        self.read = read_result(self.fetch, self.raw, self.operation.server, self.limit)
-        return self.read
+    def _read(self, raw: dict[str, Any]) -> Payload:
+        return read_result(self.fetch, raw, self.operation.server, self.limit)
 
     async def _after(self, answer: Respond | None) -> dict[str, Any]:
         """Run the post chain; what nobody changes goes on as it came."""
         if answer is None and not self.post:
             return self.raw
-        payload = self._read() if answer is None else answer.result
+        if answer is None:
+            self.read = payload = self._read(self.raw)
+        else:
+            payload = answer.result
         if payload is not self.read:
             self._within_limit(payload, "result of")
         outcome: Outcome[Any] = await self.post(payload, self.operation)
@@ -172,8 +193,8 @@ class _Guarded:
     def _denied(self, outcome: Outcome[Any]) -> dict[str, Any]:
         return answer_denied(outcome, self.operation, as_error=self.parts.deny_as_error)
 
-    def _named(self) -> tuple[str, str, Mapping[str, Any] | None]:
+    def _named(self) -> About:
         return self.operation.name, self.operation.server, self.operation.definition
 
-    def _name(self, about: tuple[str, str, Mapping[str, Any] | None]) -> None:
+    def _name(self, about: About) -> None:
         self.operation.name, self.operation.server, self.operation.definition = about
