@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import plugway_hookspecs
+from plugway.jsonvalues import is_array, is_object
 from plugway_hookspecs import Payload, thaw
 
 KINDS: list[type[Payload]] = [
@@ -26,6 +27,18 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=8,
 )
+OBJECTS = st.dictionaries(st.text(max_size=3), JSON, max_size=3)
+FITTING: dict[str, st.SearchStrategy[Any]] = {
+    "name": st.text(),
+    "uri": st.text(),
+    "description": st.none() | st.text(max_size=3),
+    "arguments": st.none() | OBJECTS,
+    "meta": st.none() | OBJECTS,
+    "structured_content": JSON,
+    "is_error": st.none() | st.booleans(),
+}
+"""What fits the fields that payloads name; all others are lists of objects."""
+LISTS = st.none() | st.lists(OBJECTS, max_size=3)
 REQUIRED = {"name", "uri"}
 
 
@@ -36,9 +49,26 @@ def messages(draw: st.DrawFn) -> tuple[type[Payload], dict[str, Any]]:
     keys = [*kind.WIRE.values(), "error", "resultType", "extra", "meta"]
     wire = draw(st.dictionaries(st.sampled_from(keys) | st.text(max_size=4), JSON, max_size=8))
     for attribute, key in kind.WIRE.items():
-        if attribute in REQUIRED:
-            wire[key] = draw(st.text())
+        if attribute in REQUIRED or key in wire:
+            wire[key] = draw(FITTING.get(attribute, LISTS))
     return kind, wire
+
+
+def fits(attribute: str, value: Any) -> bool:
+    """Whether MCP has such a value in a field; what says nothing is as good as absent."""
+    match attribute:
+        case "structured_content":
+            return True
+        case "name" | "uri":
+            return isinstance(value, str)
+        case "description":
+            return value is None or isinstance(value, str)
+        case "arguments" | "meta":
+            return value is None or isinstance(value, dict)
+        case "is_error":
+            return value is None or isinstance(value, bool)
+        case _:
+            return value is None or (is_array(value) and all(map(is_object, value)))
 
 
 def test_every_payload_class_is_here() -> None:
@@ -119,3 +149,20 @@ def test_no_container_of_a_payload_can_be_changed(
                 with pytest.raises(TypeError):
                     getattr(container, method)()
     assert repr(payload) == before
+
+
+@at_most(5_000)
+@given(messages(), st.data())
+def test_a_field_holds_what_mcp_has_there_or_the_payload_is_not_made(
+    message: tuple[type[Payload], dict[str, Any]], data: st.DataObject
+) -> None:
+    kind, wire = message
+    attribute, key = data.draw(st.sampled_from(sorted(kind.WIRE.items())))
+    value = data.draw(JSON)
+    wire[key] = value
+    if fits(attribute, value) and not (attribute in REQUIRED and value is None):
+        assert thaw(kind.from_wire(wire).to_wire()) == wire
+    else:
+        with pytest.raises(TypeError) as refused:
+            kind.from_wire(wire)
+        assert attribute in str(refused.value)

@@ -12,7 +12,10 @@ from plugway.methods import Fetch
 from plugway_hookspecs import NotJsonError, Payload, ServerError
 from plugway_hookspecs.frozen import MAX_DEPTH
 
-_NOT_JSON = f"what JSON can't carry, nests more than {MAX_DEPTH} levels or has too many pieces"
+_NOT_JSON = (
+    "something of another type than MCP has there, or what JSON can't carry, "
+    f"nests more than {MAX_DEPTH} levels or has too many pieces"
+)
 
 
 MAX_CONTAINERS = 200_000

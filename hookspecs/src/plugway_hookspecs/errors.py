@@ -1,7 +1,7 @@
 """The errors of the contract.
 
 PlugwayError
- ├─ NotJsonError             a payload holds something that JSON can't carry   .path
+ ├─ NotJsonError             a payload holds something that can't go out       .path
  ├─ PluginError              a plugin failed (never a verdict)                 .plugin .hook
  ├─ ServerError              an MCP server answered with a JSON-RPC error      .server .code .data
  └─ ServerUnavailableError   an MCP server could not be reached, or vanished   .server
@@ -15,7 +15,7 @@ class PlugwayError(Exception):
 
 
 class NotJsonError(PlugwayError, TypeError):
-    """A payload holds something that JSON can't carry; `path` says where."""
+    """A payload holds what JSON can't carry, or what MCP does not have there; `path` says where."""
 
     def __init__(self, message: str, path: str) -> None:
         super().__init__(f"{message} at {path or 'the top'}")

@@ -2,7 +2,8 @@
 
 Each payload names the fields that plugins care about and keeps every other field of the wire object
 in `extra`, so that nothing is lost on the way through. Containers are frozen when a payload is
-made: a plugin that holds something JSON can't carry fails at its own line.
+made, and fields hold what their annotations say: a plugin that has something else fails at its own
+line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from plugway_hookspecs.frozen import EMPTY, FrozenDict, FrozenList, freeze
+from plugway_hookspecs.shapes import shapes
 
 _NOTHING = FrozenList()
 _ABSENT = FrozenList()
@@ -34,8 +36,12 @@ class Payload:
     """The attribute with the list that MCP requires, in payloads that have one."""
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with some fields replaced; raises `TypeError` for unknown fields."""
+        """Return a copy with some fields replaced.
+
+        Raises `TypeError` for unknown fields, `NotJsonError` for what a field can't hold.
+        """
         kind: type[Self] = type(self)
+        allowed = shapes(kind)
         if "extra" in changes:
             self._refuse_named(changes["extra"])
         copy = _new(kind)
@@ -43,7 +49,10 @@ class Payload:
         for name in kind.__slots__:
             if name in changes:
                 value = changes.pop(name)
-                _set(copy, name, value if type(value) in _FROZEN else freeze(value))
+                value = value if type(value) in _FROZEN else freeze(value)
+                if name in allowed:
+                    allowed[name].check(value, name)
+                _set(copy, name, value)
             else:
                 _set(copy, name, getattr(self, name))
         if changes:
@@ -55,8 +64,8 @@ class Payload:
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
         """Read a payload from the params or the result of an MCP message.
 
-        Raises `NotJsonError` for what JSON can't carry, `TypeError` where a required field is
-        missing.
+        Raises `NotJsonError` for what JSON can't carry and what a field can't hold, `TypeError`
+        where a required field is missing.
         """
         fields: dict[str, Any] = {}
         named = cls.WIRE
@@ -83,10 +92,14 @@ class Payload:
 
     def __post_init__(self) -> None:
         name: str
+        allowed = shapes(type(self))
         for name in self.__slots__:
             value: Any = getattr(self, name)
             if type(value) not in _FROZEN:
-                _set(self, name, freeze(value))
+                value = freeze(value)
+                _set(self, name, value)
+            if name in allowed:
+                allowed[name].check(value, name)
             if name == "extra" and value:
                 self._refuse_named(value)
 

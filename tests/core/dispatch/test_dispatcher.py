@@ -624,7 +624,7 @@ async def test_a_plugin_may_deny_an_error() -> None:
     assert "s3cret" not in repr(result)
 
 
-@pytest.mark.parametrize("made", [{}, {"code": "x"}, {"code": True}, {"message": 7}, "no", []])
+@pytest.mark.parametrize("made", [{}, {"code": "x"}, {"code": True}, {"message": 7}])
 async def test_an_error_that_a_plugin_made_badly_is_still_an_error(made: Any) -> None:
     error = await refusal(gateway(after(ToolResult(error=made)))[0], call())
     assert (error.code, error.message) == (502, "The server answered with an error")
@@ -694,15 +694,36 @@ async def test_whatever_goes_wrong_inside_a_client_reads_only_a_number(
     assert "s3cret" not in str(vars(error)) + caplog.text
 
 
-async def test_even_a_list_that_a_plugin_broke_is_an_error_of_the_protocol() -> None:
+async def test_a_plugin_that_breaks_the_shape_of_a_list_fails_at_its_own_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Breaks:
         @hookimpl
         async def tool_post_list(self, payload: ToolList) -> ToolList:
-            tools: Any = ["x", None]
+            tools: Any = [{"name": "x"}, None]
             return payload.replace(tools=tools)
 
     error = await refusal(gateway(Breaks())[0], request("tools/list"))
-    assert error.code == -32603
+    assert error.message.startswith("Denied")
+    assert "plugin 'p0' failed in tool_post_list: raised NotJsonError" in caplog.text
+
+
+@pytest.mark.parametrize("arguments", ["x", 5, ["x"]])
+async def test_arguments_that_are_no_object_reach_neither_plugins_nor_server(
+    arguments: Any,
+) -> None:
+    dispatcher, server = gateway(Everything())
+    asked = request("tools/call", {"name": "s__a", "arguments": arguments})
+    error = await refusal(dispatcher, asked)
+    assert (error.code, server.requests) == (-32602, [])
+    assert error.message.endswith("instead of an object at arguments")
+
+
+async def test_a_result_of_the_wrong_shape_is_the_servers_error() -> None:
+    dispatcher, server = gateway(Everything())
+    server.answers["tools/call"] = {"content": [], "isError": "s3cret"}
+    error = await refusal(dispatcher, call())
+    assert (error.code, "s3cret" in error.message) == (502, False)
 
 
 # limits

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 import anyio
 
 from plugway.executor.record import failures
-from plugway.jsonvalues import is_array, is_object
 from plugway.testing.check import promises
 from plugway.testing.check.payloads import SECRET
 from plugway.testing.check.promises import BrokenPromiseError, Promise, promise_broken_by
@@ -119,9 +118,6 @@ class _Call:
 
     def _keep(self, payload: Payload) -> dict[str, Any]:
         self.trial.kept.append((payload, repr(payload)))
-        items: Any = getattr(payload, payload.ITEMS, [])
-        if not is_array(items) or not all(map(is_object, items)):
-            self.breaks(promises.NOT_JSON, f"{payload.ITEMS} must be a list of objects: {items!r}")
         return payload.to_wire()
 
     async def cancelled(self, twin: Plugins, turns: int) -> bool:
