@@ -1396,6 +1396,17 @@ async def test_an_attempt_under_another_name_does_not_change_what_the_next_is_ab
     assert seen == ["s__a"]
 
 
+async def test_what_is_renamed_keeps_to_the_limit_as_well() -> None:
+    def renames_a(payload: ToolCall) -> ToolCall | None:
+        much = {"text": "x" * 20_000}
+        return payload.replace(name="s__b", arguments=much) if payload.name == "s__a" else None
+
+    dispatcher, server = gateway(before(renames_a))
+    error = await refusal(dispatcher, call())
+    assert "as plugins made it" in error.message
+    assert server.requests == []
+
+
 async def after_failing_as_b(payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]) -> Any:
     """Try another name first, and the own one after that."""
     if payload.name == "s__b":

@@ -1,11 +1,11 @@
 """Requests about one tool, prompt or resource: pre chain, server, post chain."""
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from plugway.dispatch.asking import ask_server, without_words
 from plugway.dispatch.exchange import Request
+from plugway.dispatch.passing import Passage, RenamedForEverError
 from plugway.dispatch.routing import Parts, find
 from plugway.dispatch.shaping import answer_denied, without_hop_meta
 from plugway.executor.chain import Chain
@@ -20,9 +20,6 @@ from plugway.limits import (
 )
 from plugway.methods import MAX_RENAMES, Fetch
 from plugway_hookspecs import Deny, Operation, Outcome, Payload, Respond, ServerError
-
-About = tuple[str, str, Mapping[str, Any] | None]
-"""What a request is about: name, server, definition."""
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +49,6 @@ class _Guarded:
         self.pre: Chain[Any] = parts.chains.chain(fetch.pre)
         self.post: Chain[Any] = parts.chains.chain(fetch.post)
         self.limit = parts.max_payload_bytes
-        self.renames = 0
-        """How often it has been renamed to what it is called now."""
         self.raw: dict[str, Any] = {}
         """The server's result as it came."""
         self.read: Payload | None = None
@@ -63,9 +58,7 @@ class _Guarded:
         operation, rounds = self.operation, self.parts.rounds
         asked_for = operation.name
         rounds.resume(operation, params)
-        payload = read_request(self.fetch, params, self.limit)
-        outcome, about = await self._pass(payload, params, target)
-        self._name(about)
+        outcome = await self._pass(params, target)
         if isinstance(outcome.verdict, Deny):
             return self._denied(outcome)
         operation.request = outcome.payload
@@ -77,67 +70,26 @@ class _Guarded:
             return {**result, "cacheScope": "private"}  # in a shared cache it would pass no guard
         return result
 
-    async def _pass(
-        self, payload: Payload, params: dict[str, Any], target: Target
-    ) -> tuple[Outcome[Any], About]:
-        """Run the pre chain and ask the server; without a verdict its result is in `raw`.
+    async def _pass(self, params: dict[str, Any], target: Target) -> Outcome[Any]:
+        """Run the pre chain and ask the server; without a verdict its result is in `raw`."""
+        operation, kind = self.operation, self.fetch.kind
+        payload = read_request(self.fetch, params, self.limit)
 
-        Returns what came of it, and what it turned out to be about.
-        """
-        operation = self.operation
-        about = here = self._named()
-
-        async def ask(final: Payload) -> Outcome[Any]:
-            nonlocal about
-            about = here
-            if self._renames(final):
-                try:
-                    outcome, about = await self._pass_again(final)
-                finally:
-                    self._name(here)
-                operation.request = outcome.payload
-                return outcome
-            operation.request = final
+        async def ask(final: Payload, target: Target) -> Outcome[Any]:
             sent = params if final is payload else self._within_limit(final, "request for")
             return await self._ask(final, sent, target)
 
-        outcome: Outcome[Any]
-        if self.pre.wraps:
-            outcome = await self.pre(payload, operation, ask)
-            if operation.request is None:
-                about = here  # what a wrapper tried before is not what came of it
-        else:
-            outcome = await self.pre(payload, operation)
-            if outcome.verdict is None:
-                return await ask(outcome.payload), about
-        answered = isinstance(outcome.verdict, Respond) and about is here
-        if answered and self._renames(outcome.payload):
-            return await self._pass_again(outcome.payload)  # who guards the new name has a say
-        return outcome, about
+        async def found(name: str) -> Target:
+            return await find(self.parts, kind, name, operation)
 
-    def _renames(self, payload: Payload) -> bool:
-        return bool(getattr(payload, self.fetch.kind.identifier) != self.operation.name)
-
-    async def _pass_again(self, payload: Payload) -> tuple[Outcome[Any], About]:
-        """Let what a plugin renamed pass the pre chain again, under the new name.
-
-        Names decide who is asked, so those who guard the new one have to be.
-        """
-        operation = self.operation
-        if self.renames == MAX_RENAMES:
-            log.error(
-                "request %s: plugins rename it for ever, %r too", operation.id, operation.name
-            )
-            message = f"Plugins renamed the request more than {MAX_RENAMES} times"
-            log_hint = f"the gateway's log has it under {operation.id}"
-            raise RpcError(INTERNAL_ERROR, f"{message}; {log_hint}")
-        name = str(getattr(payload, self.fetch.kind.identifier))
-        target = await find(self.parts, self.fetch.kind, name, operation)
-        self.renames += 1
         try:
-            return await self._pass(payload, payload.to_wire(), target)
-        finally:
-            self.renames -= 1
+            passage = Passage(self.pre, operation, kind.identifier, found, ask)
+            return await passage.run(payload, target)
+        except RenamedForEverError as error:
+            log.error("request %s: %s", operation.id, error)  # noqa: TRY400 - all is said
+            hint = f"the gateway's log has it under {operation.id}"
+            message = f"Plugins renamed the request more than {MAX_RENAMES} times; {hint}"
+            raise RpcError(INTERNAL_ERROR, message) from None
 
     async def _ask(self, final: Payload, params: dict[str, Any], target: Target) -> Outcome[Any]:
         """Send the request; what plugins see of the answer is in the outcome, the rest in `raw`."""
@@ -192,9 +144,3 @@ class _Guarded:
 
     def _denied(self, outcome: Outcome[Any]) -> dict[str, Any]:
         return answer_denied(outcome, self.operation, as_error=self.parts.deny_as_error)
-
-    def _named(self) -> About:
-        return self.operation.name, self.operation.server, self.operation.definition
-
-    def _name(self, about: About) -> None:
-        self.operation.name, self.operation.server, self.operation.definition = about

@@ -5,13 +5,14 @@ from typing import Any
 from uuid import uuid4
 
 from plugway.config import Config
+from plugway.dispatch.passing import Passage
 from plugway.executor.record import lines
 from plugway.federation.naming import inward_name, inward_uri
-from plugway.methods import FETCHES, LISTINGS, MAX_RENAMES, Fetch, Kind
+from plugway.methods import FETCHES, LISTINGS, Fetch, Kind
 from plugway.plugins.registry import Registry
 from plugway.testing.options import CallOptions
 from plugway.testing.outcome import Outcome
-from plugway_hookspecs import Deny, Operation, Payload, PlugwayError, Respond
+from plugway_hookspecs import Deny, Operation, Payload, Respond
 from plugway_hookspecs import Outcome as Chained
 from plugway_hookspecs.context import ANONYMOUS, NO_CLIENT
 from plugway_hookspecs.frozen import EMPTY, freeze
@@ -66,16 +67,12 @@ class Call:
         self.config = config
         self.operation = operation
         self.answer = answer
-        self.renames = 0
-        self.follows = False
-        """Whether a request that is renamed passes the pre hooks again."""
         self.asked = False
         """Whether the call came to where the server would be asked."""
 
     async def exchange(self, request: Payload) -> Outcome:
         """Take a request through the pre hooks, and what comes back through the post hooks."""
         fetch = REQUESTS[type(request)]
-        self.follows = True
         before = await self._before(fetch, request)
         if isinstance(before.verdict, Deny):
             return self._outcome(request, before, None)
@@ -93,7 +90,9 @@ class Call:
         """Take a payload through one hook."""
         fetch = REQUESTS.get(type(payload))
         if fetch is not None and hook == fetch.pre:
-            before = await self._before(fetch, payload)
+            pre = self.registry.chain(hook)
+            wrapped = (self._wrapped,) if pre.wraps else ()
+            before: Chained[Any] = await pre(payload, self.operation, *wrapped)
             verdict = before.verdict
             result = verdict.result if isinstance(verdict, Respond) else None
             return self._outcome(payload, before, result)
@@ -105,40 +104,23 @@ class Call:
         """Run the pre hooks; what a plugin renames passes them again under its new name."""
         operation, pre = self.operation, self.registry.chain(fetch.pre)
 
-        async def ask(final: Payload) -> Chained[Any]:
-            if self._renamed(fetch, final):
-                return await self._again(fetch, final)
-            self.asked, operation.request = True, final
-            if self.answer is None and pre.wraps:
-                raise TypeError("a plugin wraps the call: say what comes back, with answer=")
-            if self.answer is None or not pre.wraps:
-                return Chained(final)
-            return Chained(final, Respond(self.answer))
+        async def found(name: str) -> None:
+            operation.name, operation.definition = name, None
+            operation.server = server_of(self.config, fetch.kind, name)
 
-        if pre.wraps:
-            outcome: Chained[Any] = await pre(payload, operation, ask)
-        else:
-            outcome = await pre(payload, operation)
-            if outcome.verdict is None:
-                return await ask(outcome.payload)
-        responded = isinstance(outcome.verdict, Respond) and not self.asked
-        if responded and self._renamed(fetch, outcome.payload):
-            return await self._again(fetch, outcome.payload)
-        return outcome
+        async def ask(final: Payload, _: None) -> Chained[Any]:
+            self.asked = True
+            return await self._wrapped(final) if pre.wraps else Chained(final)
 
-    def _renamed(self, fetch: Fetch, request: Payload) -> bool:
-        return self.follows and getattr(request, fetch.kind.identifier) != self.operation.name
+        passage = Passage(pre, operation, fetch.kind.identifier, found, ask)
+        return await passage.run(payload, None)
 
-    async def _again(self, fetch: Fetch, renamed: Payload) -> Chained[Any]:
-        name = str(getattr(renamed, fetch.kind.identifier))
-        self.renames += 1
-        if self.renames > MAX_RENAMES:
-            message = f"plugins renamed the request more than {MAX_RENAMES} times, now to {name!r}"
-            raise PlugwayError(message)
-        self.operation.name = name
-        self.operation.server = server_of(self.config, fetch.kind, name)
-        self.operation.definition = None
-        return await self._before(fetch, renamed)
+    async def _wrapped(self, final: Payload) -> Chained[Any]:
+        """Answer as the server does, to the plugins that wrap the call."""
+        self.asked, self.operation.request = True, final
+        if self.answer is None:
+            raise TypeError("a plugin wraps the call: say what comes back, with answer=")
+        return Chained(final, Respond(self.answer))
 
     def _outcome(self, given: Payload, found: Chained[Any], result: Payload | None) -> Outcome:
         """Return what a request came to; the server's own answer is no verdict."""
