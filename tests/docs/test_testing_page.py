@@ -11,13 +11,15 @@ from plugway.testing import BrokenPromiseError, check_plugin
 from plugway_hookspecs import Plugin, ToolCall, hookimpl
 
 PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
+SETTINGS = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def test_the_tests_on_the_page_pass(tmp_path: Path) -> None:
+def test_the_tests_on_the_page_pass_with_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("\n".join(SETTINGS))
     for number, code in enumerate(EXAMPLES):
         (tmp_path / f"test_{number}.py").write_text(code)
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "--anyio-mode=auto"]
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     written = len(re.findall(r"^(?:async )?def test_", "\n".join(EXAMPLES), re.MULTILINE))
