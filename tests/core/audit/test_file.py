@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from plugway.audit.file import AuditFile, explain
+from plugway.audit.file import AuditFile, explain, probe
 from plugway.config import AuditConfig
 
 
@@ -75,8 +75,9 @@ def test_what_is_no_regular_file_is_refused(
     open_file: Open, path: Path, make: Callable[[Path], None]
 ) -> None:
     make(path)
-    with pytest.raises(OSError, match=r"not a regular file|Is a directory"):
-        open_file()
+    for opening in (open_file, lambda: probe(path)):
+        with pytest.raises(OSError, match=r"not a regular file|Is a directory"):
+            opening()
 
 
 def test_a_file_has_one_writer_at_a_time(open_file: Open, path: Path) -> None:

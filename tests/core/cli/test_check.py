@@ -2,7 +2,11 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from plugway.audit.file import AuditFile
+from plugway.config import AuditConfig
 
 Plugway = Callable[..., Any]
 
@@ -137,3 +141,26 @@ def test_a_program_that_does_not_exist_is_named(plugway: Plugway, configure: Any
     done = plugway("check")
     assert done.code == 1
     assert "there-is-none" in done.out
+
+
+def test_an_audit_file_that_can_not_be_opened_is_shown(
+    plugway: Plugway, configure: Any, tmp_path: Path
+) -> None:
+    configure({"audit": {"file": str(tmp_path / "gone" / "audit.jsonl")}})
+    done = plugway("check")
+    assert done.code == 1
+    assert "plugway.yaml:1: audit.file: " in done.out
+    assert "make its folder" in done.out
+    assert plugway("check", "--json").document["audit"][0].endswith("make its folder")
+
+
+def test_looking_at_the_audit_file_neither_makes_nor_locks_it(
+    plugway: Plugway, configure: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    configure({"audit": {"file": str(path)}})
+    assert plugway("check").code == 0
+    assert not path.exists()
+    file = AuditFile(path, AuditConfig(file=path))
+    assert plugway("check").code == 0
+    file.close()

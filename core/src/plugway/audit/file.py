@@ -18,6 +18,9 @@ if sys.platform != "win32":
 
 log = logging.getLogger(__name__)
 
+# O_NONBLOCK: a named pipe that nobody reads would block until somebody does
+_FLAGS = os.O_RDWR | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
+
 _ADVICE = {
     errno.ENOSPC: "make room on the disk",
     errno.EDQUOT: "make room on the disk",
@@ -37,6 +40,23 @@ def explain(error: OSError) -> str:
         what = "another gateway writes to it"
     advice = _ADVICE.get(error.errno or 0)
     return f"{what}: {advice}" if advice else what
+
+
+def probe(path: Path) -> None:
+    """Raise the `OSError` that opening the file would; nothing is made, changed or locked."""
+    try:
+        opened = os.open(path, _FLAGS)
+    except FileNotFoundError:
+        folder = path.resolve().parent
+        if not folder.is_dir():
+            raise
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+        return
+    try:
+        _demand_regular(os.fstat(opened))
+    finally:
+        os.close(opened)
 
 
 class AuditFile:
@@ -131,9 +151,7 @@ class AuditFile:
         self._file = opened
 
     def _open(self) -> int:
-        # O_NONBLOCK: a named pipe that nobody reads would block until somebody does
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
-        opened = os.open(self.path, flags, 0o600)
+        opened = os.open(self.path, _FLAGS | os.O_CREAT, 0o600)
         try:
             self._take(opened)
         except OSError:
@@ -144,8 +162,7 @@ class AuditFile:
     def _take(self, opened: int) -> None:
         """Make an open file ours: locked, private, and ending with a whole line."""
         found = os.fstat(opened)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
+        _demand_regular(found)
         _lock(opened)
         if not os.path.samestat(found, self.path.stat()):  # put aside meanwhile, by its owner
             raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
@@ -157,6 +174,11 @@ class AuditFile:
         if self._sync:
             _sync_folder(self.path.parent)
         self._size, self._torn, self._limit = size, False, self._max_bytes
+
+
+def _demand_regular(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
 
 
 def _lock(opened: int) -> None:

@@ -3,16 +3,18 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 
 import anyio
 import anyio.to_thread
 
 from plugway.audit.entries import request_entry
-from plugway.audit.file import AuditFile, explain
+from plugway.audit.file import AuditFile, explain, probe
 from plugway.audit.place import audit_path
 from plugway.audit.writer import RETRY_SECONDS, Writer
 from plugway.config import AuditConfig, Config
+from plugway.errors import ConfigError
 from plugway.jsonrpc import NOT_AUDITED, RpcError
 from plugway_hookspecs import Operation
 
@@ -112,8 +114,7 @@ async def open_ledger(
     try:
         file = await anyio.to_thread.run_sync(AuditFile, path, settings)
     except OSError as error:
-        message = f"{str(path)!r} can't be opened: {explain(error)}"
-        raise config.error(message, "audit", "file") from None
+        raise _unopened(config, path, error) from None
     patience = config.gateway.request_timeout
     writer = Writer(file, patience=patience, retry_after=retry_after)
     try:
@@ -121,3 +122,19 @@ async def open_ledger(
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(writer.stop)
+
+
+def audit_fault(config: Config) -> ConfigError | None:
+    """Say why the audit file could not be opened; that another gateway has it open is no fault."""
+    if config.audit is None:
+        return None
+    path = audit_path(config, config.audit)
+    try:
+        probe(path)
+    except OSError as error:
+        return _unopened(config, path, error)
+    return None
+
+
+def _unopened(config: Config, path: Path, error: OSError) -> ConfigError:
+    return config.error(f"{str(path)!r} can't be opened: {explain(error)}", "audit", "file")

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
+import anyio.to_thread
 from rich.text import Text
 
+from plugway.audit.ledger import audit_fault
 from plugway.cli.app import App
 from plugway.cli.failures import WRONG
 from plugway.cli.inspection import (
@@ -57,13 +59,15 @@ class Report:
     plugins: Sequence[PluginReport]
     packages: Sequence[str]
     """What is wrong with installed packages."""
+    audit: Sequence[str] = ()
+    """What is wrong with the audit file."""
 
     @property
     def wrong(self) -> list[str]:
         """The names of all that needs attention."""
         servers = [server.name for server in self.servers if not server.ok]
         plugins = [plugin.name for plugin in self.plugins if not plugin.ok]
-        return [*servers, *plugins, *self.packages]
+        return [*servers, *plugins, *self.packages, *self.audit]
 
 
 @declare("check")
@@ -93,7 +97,9 @@ async def inspect(config: Config, discovery: Discovery) -> Report:
             await _count(config, [report for report in servers if report.exposed])
             plugins = await _plugins(config, registry)
     packages = [str(problem) for problem in discovery.problems]
-    return Report(config.notes, servers, plugins, packages)
+    fault = await anyio.to_thread.run_sync(audit_fault, config)
+    audit = [] if fault is None else [str(fault)]
+    return Report(config.notes, servers, plugins, packages, audit)
 
 
 async def _count(config: Config, reports: Sequence[ServerReport]) -> None:
@@ -146,9 +152,10 @@ def _show(app: App, report: Report) -> None:
     if report.plugins:
         out.print(Text("\nPlugins", "bold"))
         print_rows(out, [_plugin_row(each) for each in report.plugins])
-    if report.packages:
-        out.print(Text("\nPackages", "bold"))
-        print_rows(out, [Row([Text("✗", "bold red"), each]) for each in report.packages])
+    for heading, faults in (("Packages", report.packages), ("Audit", report.audit)):
+        if faults:
+            out.print(Text(f"\n{heading}", "bold"))
+            print_rows(out, [Row([Text("✗", "bold red"), each]) for each in faults])
     if not report.wrong:
         out.print(Text("\nAll is well.", "bold green"))
         return
@@ -193,4 +200,5 @@ def _document(app: App, report: Report) -> dict[str, object]:
             for each in report.plugins
         ],
         "packages": list(report.packages),
+        "audit": list(report.audit),
     }
