@@ -21,6 +21,17 @@ def test_all_is_well(plugway: Plugway, configure: Any, stdio_shop: dict[str, Any
     assert "All is well." in done.out
 
 
+def test_a_configuration_that_offers_clients_nothing_is_noted(
+    plugway: Plugway, configure: Any, shop: dict[str, Any]
+) -> None:
+    for servers in ({}, {"hidden": {**shop, "expose": False}}):
+        configure({"mcpServers": servers})
+        done = plugway("check")
+        assert done.code == 0
+        assert "note: there is no server for clients" in done.out
+        assert "All is well." not in done.out
+
+
 def test_json_has_what_every_server_is_and_offers(
     plugway: Plugway, configure: Any, shop: dict[str, Any]
 ) -> None:
@@ -103,7 +114,7 @@ def test_a_condition_that_never_matches_is_noted(plugway: Plugway, configure: An
     done = plugway("check")
     assert done.code == 0
     assert "the plugin 'pii' has a condition that never matches" in done.out
-    (note,) = plugway("check", "--json").document["notes"]
+    note, _ = plugway("check", "--json").document["notes"]
     assert note.endswith("tools: everything it names is excluded by its own '!' patterns")
 
 

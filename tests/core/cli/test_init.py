@@ -1,6 +1,7 @@
 """`plugway init`: a first configuration."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,16 @@ def test_without_any_client_it_writes_a_configuration_that_loads(plugway: Plugwa
     assert [(p.kind, p.mode) for p in config.plugins] == [("pii_filter", "audit")]
     assert "No servers were found" in done.out
     assert "plugway check" in done.out
+
+
+def test_its_examples_load_when_their_comment_signs_are_taken_away(plugway: Plugway) -> None:
+    plugway("init")
+    head, gap, rest = Path("plugway.yaml").read_text().partition("\n\n")
+    code = re.compile(r"^( *)# ( *(?:\w+:|- ).*)$", re.MULTILINE)
+    Path("plugway.yaml").write_text(head + gap + code.sub(r"\1\2", rest))
+    config = load(Path("plugway.yaml"), env={"CRM_TOKEN": "t"})
+    assert set(config.servers) == {"files", "crm"}
+    assert [entry.name for entry in config.plugins] == ["pii", "no_deletes"]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +187,16 @@ def test_from_reads_the_named_files_only(plugway: Plugway) -> None:
     plugway("init", "--from", "mine.json", "-o", "other.yaml")
     assert set(load(Path("other.yaml")).servers) == {"mine"}
     assert not Path("plugway.yaml").exists()
+
+
+@pytest.mark.parametrize("arguments", [("-c", "our.yaml", "init"), ("init", "-c", "our.yaml")])
+def test_it_writes_the_configuration_that_is_named(
+    plugway: Plugway, arguments: tuple[str, ...]
+) -> None:
+    done = plugway(*arguments)
+    assert Path("our.yaml").exists()
+    assert not Path("plugway.yaml").exists()
+    assert "plugway -c our.yaml check" in done.out
 
 
 def test_an_existing_file_is_replaced_only_by_force(plugway: Plugway) -> None:

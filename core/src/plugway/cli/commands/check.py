@@ -63,6 +63,11 @@ class Report:
     """What is wrong with the audit file."""
 
     @property
+    def offers_something(self) -> bool:
+        """Whether clients will see any server."""
+        return any(server.exposed for server in self.servers)
+
+    @property
     def wrong(self) -> list[str]:
         """The names of all that needs attention."""
         servers = [server.name for server in self.servers if not server.ok]
@@ -99,7 +104,12 @@ async def inspect(config: Config, discovery: Discovery) -> Report:
     packages = [str(problem) for problem in discovery.problems]
     fault = await anyio.to_thread.run_sync(audit_fault, config)
     audit = [] if fault is None else [str(fault)]
-    return Report(config.notes, servers, plugins, packages, audit)
+    return Report([*config.notes, *_nothing_offered(exposed)], servers, plugins, packages, audit)
+
+
+def _nothing_offered(exposed: frozenset[str]) -> list[str]:
+    advice = "there is no server for clients, they will see no tools: add one under `mcpServers`"
+    return [] if exposed else [advice]
 
 
 async def _count(config: Config, reports: Sequence[ServerReport]) -> None:
@@ -157,7 +167,8 @@ def _show(app: App, report: Report) -> None:
             out.print(Text(f"\n{heading}", "bold"))
             print_rows(out, [Row([Text("✗", "bold red"), each]) for each in faults])
     if not report.wrong:
-        out.print(Text("\nAll is well.", "bold green"))
+        said = "All is well." if report.offers_something else "Nothing is wrong with what is there."
+        out.print(Text(f"\n{said}", "bold green"))
         return
     verb = "needs" if len(report.wrong) == 1 else "need"
     count_text = plural(len(report.wrong), "thing")

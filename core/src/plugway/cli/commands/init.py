@@ -34,17 +34,16 @@ AUDITOR = "pii_filter"
     "-o",
     "--output",
     type=file_path,
-    default=Path("plugway.yaml"),
-    show_default=True,
-    help="Where to write the configuration.",
+    help=f"Where to write the configuration. Default: what -c names, or {DEFAULT_FILES[0]}.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
-def command(app: App, files: tuple[Path, ...], output: Path, *, force: bool) -> None:
+def command(app: App, files: tuple[Path, ...], output: Path | None, *, force: bool) -> None:
     """Write a configuration; import the servers you already use.
 
     Asks nothing. Secrets are not copied: they become ${NAME}, and you are told which variables to
     set. Beside the configuration goes its JSON Schema, for editors.
     """
+    output = output or app.config_file or Path(DEFAULT_FILES[0])
     if output.exists() and not force:
         message = f"{output} is there already: replace it with --force, or name another by --output"
         raise CommandLineError(message)

@@ -20,13 +20,15 @@ _HEAD = f"""\
 
 _NO_SERVERS = """\
 # The block that MCP clients have, taken unchanged. ${NAME} stands for an environment variable.
-mcpServers: {}
-  # files:
-  #   command: npx
-  #   args: [-y, "@modelcontextprotocol/server-filesystem", /data]
-  # crm:
-  #   url: https://crm.example/mcp
-  #   headers: {Authorization: "Bearer ${CRM_TOKEN}"}
+# Yours may look like this:
+#
+# mcpServers:
+#   files:
+#     command: npx
+#     args: [-y, "@modelcontextprotocol/server-filesystem", /data]
+#   crm:
+#     url: https://crm.example/mcp
+#     headers: {Authorization: "Bearer ${CRM_TOKEN}"}
 """
 
 _SERVERS = """\
