@@ -1,6 +1,7 @@
 """`plugway plugins`, `hooks` and `schema`."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,28 @@ def test_the_example_that_hooks_prints_is_a_plugin(plugway: Plugway) -> None:
     names: dict[str, Any] = {}
     exec(text[text.index("from plugway_hookspecs") :], names)
     assert names["NoDeletes"].tool_pre_invoke
+
+
+def test_kinds_are_shown_by_their_own_words_and_broken_ones_are_marked(
+    plugway: Plugway, configure: Any, install: Any
+) -> None:
+    source = (
+        "from plugway_hookspecs import Plugin, hookimpl\n"
+        "class Mute(Plugin):\n"
+        "    @hookimpl\n"
+        "    def tool_pre_invoke(self): ...\n"
+    )
+    install("mute_kind", source, attribute="Mute")
+    install("broken_kind", "import there_is_no_such_module")
+    configure({"plugins": [{"name": "pii", "kind": "pii_filter"}]})
+    listed, shown = plugway("plugins", "--kinds").out, plugway("plugins").out
+    assert listed.startswith("Installed kinds\n")
+    assert "pii_filter" in listed
+    assert "pii_filter" not in shown.partition("Installed kinds, not in use\n")[2]
+    for text in (listed, shown):
+        assert re.search(r"^ +mute_kind +\(mute_kind 1\.0\)$", text, re.MULTILINE)
+        assert re.search(r"^  ✗  broken_kind  ", text, re.MULTILINE)
+        assert re.search(r"^     deny_list +Denies ", text, re.MULTILINE)
 
 
 def test_schema_prints_one_document_and_writes_it_to_a_file(plugway: Plugway) -> None:

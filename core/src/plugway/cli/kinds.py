@@ -36,8 +36,9 @@ class Kind:
 
     @property
     def description(self) -> str:
-        """The first line of its docstring."""
-        return (inspect.getdoc(self.loaded) or "").partition("\n")[0] if self.loaded else ""
+        """The first line of its own docstring, not of one that it inherits."""
+        own = self.loaded.__doc__ if self.loaded else None
+        return inspect.cleandoc(own or "").partition("\n")[0]
 
 
 def load_kinds(discovery: Discovery | None = None) -> list[Kind]:

@@ -38,7 +38,11 @@ def command(app: App, *, kinds: bool) -> int:
     else:
         if not kinds:
             _show_chains(app, chains)
-        _show_kinds(app, [k for k in installed if kinds or k.source.name not in chains.used])
+        if kinds:
+            _show_kinds(app, "Installed kinds", installed)
+        else:
+            unused = [kind for kind in installed if kind.source.name not in chains.used]
+            _show_kinds(app, "Installed kinds, not in use", unused)
         _show_broken(app, [str(problem) for problem in discovery.problems])
     return WRONG if chains.problems else 0
 
@@ -83,17 +87,19 @@ def _problem(problem: Problem) -> Text:
     )
 
 
-def _show_kinds(app: App, kinds: Sequence[Kind]) -> None:
-    if not kinds:
-        return
-    app.out.print(Text("Installed kinds, not in use", "bold"))
-    rows: list[Row] = []
-    for kind in kinds:
-        told = Text(str(kind.error), "red")
-        if kind.error is None:
-            told = Text.assemble(kind.description, (f" ({_package(kind)})", "dim"))
-        rows.append(Row([Text(kind.source.name, "cyan"), told]))
-    print_rows(app.out, rows)
+def _show_kinds(app: App, heading: str, kinds: Sequence[Kind]) -> None:
+    if kinds:
+        app.out.print(Text(heading, "bold"))
+        print_rows(app.out, [_kind_row(kind) for kind in kinds])
+
+
+def _kind_row(kind: Kind) -> Row:
+    if kind.error is not None:
+        cells = [Text("✗", "bold red"), Text(kind.source.name), Text(str(kind.error), "red")]
+        return Row(cells)
+    told = Text(kind.description)
+    told.append(f"{' ' if kind.description else ''}({_package(kind)})", "dim")
+    return Row(["", Text(kind.source.name, "cyan"), told])
 
 
 def _package(kind: Kind) -> str:
