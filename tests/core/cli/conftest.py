@@ -34,12 +34,13 @@ class Run:
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
     """Undo what a command does to the process's logging."""
-    top, ours = logging.getLogger(), logging.getLogger("plugway")
-    before = top.handlers[:], top.level, ours.level
+    top = logging.getLogger()
+    loggers = [top, *map(logging.getLogger, ("plugway", "watchfiles"))]
+    handlers, levels = top.handlers[:], [logger.level for logger in loggers]
     yield
-    top.handlers[:], level, own_level = before
-    top.setLevel(level)
-    ours.setLevel(own_level)
+    top.handlers[:] = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

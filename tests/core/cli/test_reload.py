@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -16,6 +17,9 @@ import anyio
 import anyio.to_thread
 import pytest
 from mcp import Client
+from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
+
+from plugway.cli.logs import write_logs
 
 SECONDS = 60
 DENY = {"name": "no", "kind": "deny_list", "config": {"tools": ["shop__delete"]}}
@@ -166,6 +170,28 @@ def test_the_command_line_goes_on_winning_over_the_file(configure: Any) -> None:
         assert said(process).endswith("servers: none; settings changed: request_timeout")
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=SECONDS)[1] == ""
+
+
+def test_what_only_a_restart_takes_over_is_all_that_is_said(configure: Any) -> None:
+    path = configure({"gateway": {"port": 1}})
+    with serving("--port", "0") as process:
+        url(process)
+        put(path, {"gateway": {"port": 1, "path": "/other"}, "audit": {"file": "a.jsonl"}})
+        assert said(process).endswith("plugway.yaml: needs a restart: gateway.path, audit")
+
+
+async def test_a_log_in_the_watched_folder_does_not_feed_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_logs(logging.INFO, verbose=True)
+    with anyio.fail_after(SECONDS):
+        changes = awatch(".", watch_filter=None, rust_timeout=10, yield_on_timeout=True)
+        async for found in changes:  # the first one comes when it watches
+            if found:
+                break
+            await anyio.Path("plugway.log").write_text("a line")
+        await changes.aclose()
+    assert capsys.readouterr().err == ""
 
 
 def test_over_stdio_it_reloads_as_well(configure: Any) -> None:

@@ -12,3 +12,5 @@ def write_logs(level: int, *, verbose: bool) -> None:
         stream=sys.stderr, level=others, format=form, datefmt="%H:%M:%S", force=True
     )
     logging.getLogger("plugway").setLevel(logging.DEBUG if verbose else level)
+    # it logs every change in a watched folder, also those that a log in that folder makes itself
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)

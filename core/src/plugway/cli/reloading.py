@@ -73,7 +73,8 @@ class Reloads:
         self._tell(config, changes)
 
     def _tell(self, config: Config, changes: Changes) -> None:
-        log.info("reloaded %s: %s", self.file, changes or "nothing is different")
+        if changes or not changes.restart:
+            log.info("reloaded %s: %s", self.file, changes or "nothing is different")
         for note in config.notes:
             log.info("note: %s", note)
         if changes.restart:
