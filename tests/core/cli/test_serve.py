@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 
 Plugway = Callable[..., Any]
 SECONDS = 30
@@ -156,6 +158,23 @@ def test_beyond_this_machine_a_token_is_needed(plugway: Plugway, configure: Any)
     done = plugway("serve", "--host", "0.0.0.0", "--port", "0")
     assert (done.code, done.out) == (2, "")
     assert "set `token`" in done.err
+
+
+@pytest.mark.parametrize(("allowed", "refusal"), [([], 406), (["gw.example:*"], 421)])
+async def test_on_all_addresses_the_snippet_works_and_hosts_are_checked_once_they_are_named(
+    configure: Any, shop: dict[str, Any], allowed: list[str], refusal: int
+) -> None:
+    gateway = {"token": "t0ken", "host": "0.0.0.0", "allowed_hosts": allowed}
+    configure({"mcpServers": {"shop": shop}, "gateway": gateway})
+    bearer = {"Authorization": "Bearer t0ken"}
+    async with httpx2.AsyncClient(headers=bearer) as http:
+        with serving("--port", "0") as process, anyio.fail_after(SECONDS):
+            entry = (await anyio.to_thread.run_sync(snippet, process))["mcpServers"]["plugway"]
+            async with Client(streamable_http_client(entry["url"], http_client=http)) as client:
+                assert (await client.list_tools()).tools
+            for host, status in (("gw.example:80", 406), ("evil.example", refusal)):
+                headers = {"Host": host, "Accept": "text/plain"}
+                assert (await http.get(entry["url"], headers=headers)).status_code == status
 
 
 def test_the_token_is_never_printed(configure: Any) -> None:

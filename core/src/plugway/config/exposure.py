@@ -16,3 +16,11 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def stands_for_all(host: str) -> bool:
+    """Whether it means every address of this machine, which is no address to connect to."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False

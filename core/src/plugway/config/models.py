@@ -187,9 +187,12 @@ class GatewayConfig(Model):
     token: SecretStr | None = Field(default=None, min_length=1)
     """The bearer token that clients must send."""
     allowed_hosts: list[str] = []
-    """`Host` headers that are accepted besides the address the gateway listens on."""
+    """`Host` headers that are accepted besides this machine's own, such as `gw.example:*`.
+
+    On an address beyond this machine `Host` and `Origin` are checked only if hosts are named here.
+    """
     allowed_origins: list[str] = []
-    """`Origin` headers that are accepted, such as `https://app.example`."""
+    """`Origin` headers that are accepted besides this machine's, such as `https://app.example`."""
     request_timeout: Duration = 120.0
     """How long one request of a client may take, plugins and server together."""
     max_payload_bytes: Size = Field(default=ByteSize(4 * 1024 * 1024), gt=0)

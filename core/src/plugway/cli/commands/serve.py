@@ -24,6 +24,7 @@ from plugway.cli.running import InterruptedRunError, Interrupts
 from plugway.cli.standard_streams import endable_stdin, stdout_goes_to
 from plugway.cli.watching import state
 from plugway.config import Config, GatewayConfig, load
+from plugway.config.exposure import stands_for_all
 from plugway.downstream.http import HttpServer, http_app
 from plugway.downstream.routes import report_unserved
 from plugway.downstream.stdio import serve_stdio
@@ -122,8 +123,7 @@ async def _greet(app: App, gateway: Gateway, server: HttpServer) -> None:
     """Say where the gateway is and how to connect, then what its servers offer."""
     await server.listening.wait()
     settings = gateway.config.gateway
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{server.port}{settings.path}"
+    url = f"http://{_host(settings.host)}:{server.port}{settings.path}"
     entry: dict[str, Any] = {"type": "http", "url": url}
     if settings.token is not None:
         entry["headers"] = {"Authorization": "Bearer <gateway.token>"}
@@ -136,6 +136,8 @@ async def _greet(app: App, gateway: Gateway, server: HttpServer) -> None:
     app.out.print(Text.assemble(f"plugway {VERSION} at ", (url, "bold green"), f"  ({counts})"))
     app.out.print("\nPut this into your client's configuration:\n")
     app.out.print(Text(json.dumps(snippet, indent=2), "cyan"), soft_wrap=True)
+    if stands_for_all(settings.host):
+        app.out.print("\nOn other machines, with this one's name as the host.")
     app.out.print()
     members = gateway.catalog.members
     longest = max((len(member.name) for member in members), default=0)
@@ -143,6 +145,14 @@ async def _greet(app: App, gateway: Gateway, server: HttpServer) -> None:
         for member in members:
             upstream = gateway.upstreams[member.name]
             tasks.start_soon(_introduce, app, upstream, member, longest)
+
+
+def _host(listening: str) -> str:
+    """Return the host as a URL has it; this machine itself where it listens on all addresses."""
+    host = listening
+    if stands_for_all(listening):
+        host = "::1" if ":" in listening else "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 async def _introduce(app: App, upstream: Upstream, member: Member, longest: int) -> None:
