@@ -78,15 +78,15 @@ def test_a_request_is_a_line_with_what_plugins_did_under_it(plugway: Plugway, fi
     assert [text.split() for text in done.out.splitlines()] == [
         text.split()
         for text in (
-            "2026-11-23T10:00:00.123456Z denied tools/call crm__delete 1.5 ms ann desk",
+            "2026-11-23T10:00:00.123456Z denied tools/call crm__delete 1.5 ms ann desk crm__delete",
             "pii in tool_pre_invoke: modify",
             "pii notes n: 2",
             "rules in tool_pre_invoke: deny (closed)",
-            "2026-11-23T10:00:00.123456Z ok tools/call crm__find 1.5 ms ann desk",
+            "2026-11-23T10:00:00.123456Z ok tools/call crm__find 1.5 ms ann desk crm__find",
             "2026 3 requests refused: the file took no more lines",
             "2026-11-23T10:00:00.123456Z error tools/list 1.5 ms ann desk",
             "JSON-RPC error -32602",
-            "2026-11-23T10:00:00.123456Z ok tools/call mail__send 1.5 ms ann desk",
+            "2026-11-23T10:00:00.123456Z ok tools/call mail__send 1.5 ms ann desk mail__send",
             "the answer was withheld: this line came too late",
         )
     ]
@@ -99,6 +99,9 @@ def test_a_request_is_a_line_with_what_plugins_did_under_it(plugway: Plugway, fi
         (["--plugin", "rules"], ["crm__delete"]),
         (["--plugin", "pii"], ["crm__delete"]),
         (["--tool", "crm__*"], ["crm__delete", "crm__find"]),
+        (["--id", "crm__find"], ["crm__find"]),
+        (["--id", "crm__"], ["crm__delete", "crm__find"]),
+        (["--id", "crm__", "--denied"], ["crm__delete"]),
         (["--tool", "crm__*", "--denied", "--plugin", "none"], []),
     ],
 )
@@ -107,6 +110,13 @@ def test_options_narrow_down_what_is_shown(
 ) -> None:
     done = plugway("audit", str(file), "--json", *options)
     assert [entry["id"] for entry in done.document["entries"]] == ids
+
+
+def test_that_nothing_matches_is_said(plugway: Plugway, file: Path) -> None:
+    done = plugway("audit", str(file), "--plugin", "nope")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "no matching request in audit.jsonl\n"
+    assert plugway("audit", str(file), "--plugin", "nope", "--json").err == ""
 
 
 def test_lines_that_were_cut_short_are_skipped_and_counted(plugway: Plugway, file: Path) -> None:

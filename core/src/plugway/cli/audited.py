@@ -18,14 +18,19 @@ _LEAST = [27, 9, 14, 24]
 class Wanted:
     """Tells whether an entry is one of those that were asked for."""
 
-    def __init__(self, plugin: str | None, tool: str | None, *, denied: bool) -> None:
-        """Want everything, but for what the arguments narrow down."""
+    def __init__(
+        self, plugin: str | None, tool: str | None, request_id: str | None, *, denied: bool
+    ) -> None:
+        """Want everything, but for what the arguments narrow down; of an id the start will do."""
+        self.id = request_id
         self.plugin = plugin
         self.tool = tool
         self.denied = denied
 
     def __call__(self, entry: Mapping[str, Any]) -> bool:
         """Whether the entry is wanted."""
+        if self.id is not None and not _text(entry, "id").startswith(self.id):
+            return False
         if self.denied and entry.get("outcome") != "denied":
             return False
         if self.tool is not None:
@@ -51,7 +56,7 @@ def show_entry(app: App, entry: Mapping[str, Any]) -> None:
             Text(outcome, _COLOURS.get(outcome, "")),
             _text(entry, "method"),
             Text(_text(entry, "name"), "bold"),
-            Text(_who(entry), "dim"),
+            Text(f"{_who(entry)}  {_text(entry, 'id')}", "dim"),
         ]
     )
     if entry.get("error") is not None:

@@ -23,16 +23,24 @@ Entries = Iterable[dict[str, Any]]
 @click.option("--plugin", help="Only requests in which this plugin had a turn.")
 @click.option("--denied", is_flag=True, help="Only requests that a plugin denied.")
 @click.option("--tool", help="Only calls of tools with this name, such as 'crm__*'.")
+@click.option("--id", "request_id", help="Only the request with this id, or one that begins so.")
 @click.option("--follow", is_flag=True, help="Go on with new lines; --json prints one each.")
 def command(
-    app: App, file: Path | None, plugin: str | None, tool: str | None, *, denied: bool, follow: bool
+    app: App,
+    file: Path | None,
+    plugin: str | None,
+    tool: str | None,
+    request_id: str | None,
+    *,
+    denied: bool,
+    follow: bool,
 ) -> int:
     """Show the requests in the audit file, oldest first.
 
     Without FILE it is the one that the configuration names, with those that were put aside before
     it. Lines that a crash left half-written are counted and skipped.
     """
-    wanted = Wanted(plugin, tool, denied=denied)
+    wanted = Wanted(plugin, tool, request_id, denied=denied)
     unreadable: list[bytes] = []
     if follow:
         path = file or _configured(app)
@@ -45,7 +53,8 @@ def command(
     if app.as_json:
         app.document({"entries": list(entries), "unreadable": len(unreadable)})
         return 0
-    _print(app, entries)
+    if not _print(app, entries):
+        app.err.print(Text(f"no matching request in {', '.join(map(str, paths))}", "yellow"))
     if unreadable:
         skipped = plural(len(unreadable), "unreadable line")
         app.err.print(Text(f"{skipped} skipped: a crash or a full disk cut them short", "yellow"))
@@ -66,9 +75,13 @@ def _read(paths: list[Path], unreadable: list[bytes]) -> Iterator[dict[str, Any]
         yield from read_audit(path, unreadable=unreadable.append)
 
 
-def _print(app: App, entries: Entries) -> None:
+def _print(app: App, entries: Entries) -> bool:
+    """Print the entries as they come; return whether there were any."""
+    found = False
     for entry in entries:
+        found = True
         if app.as_json:
             app.line(entry)
         else:
             show_entry(app, entry)
+    return found
