@@ -422,6 +422,84 @@ async def test_reloads_take_turns(local_gateway: LocalGateway, events: list[str]
     assert sorted(event for event in events if "stopped" in event) == ["a1 stopped", "a2 stopped"]
 
 
+async def test_a_reload_that_is_cancelled_as_it_comes_into_force_has_come_into_force(
+    local_gateway: LocalGateway, events: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with anyio.fail_after(5):
+        async with local_gateway(config(tag("a"))) as gateway:
+            take_over = gateway.edge.take_over
+            with anyio.CancelScope() as scope:
+
+                def then_cancel(**how: bool) -> None:
+                    take_over(**how)
+                    scope.cancel()
+
+                monkeypatch.setattr(gateway.edge, "take_over", then_cancel)
+                await reload(gateway, config(tag("b")))
+            assert scope.cancelled_caught
+            await until_stopped(events, "a stopped")
+            await anyio.wait_all_tasks_blocked()
+            assert await path(gateway) == (["b"], ["b"])
+        assert events == ["a started", "b started", "a stopped", "b stopped"]
+
+
+@pytest.mark.parametrize("ready", [True, False])
+async def test_a_reload_that_is_cancelled_before_changes_nothing(
+    local_gateway: LocalGateway, events: list[str], install_kinds: Kinds, *, ready: bool
+) -> None:
+    building, go = anyio.Event(), anyio.Event()
+
+    class Slow(Tag):
+        @hookimpl
+        async def plugin_startup(self, host: Host) -> None:
+            building.set()
+            await go.wait()
+            self.alive = True
+
+    Slow.events = events
+    install_kinds(tag=type("Told", (Tag,), {"events": events}), slow=Slow)
+    with anyio.fail_after(5):
+        async with local_gateway(config(tag("a"))) as gateway:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(reload, gateway, config(tag("b"), "{name: c, kind: slow}"))
+                await building.wait()
+                tasks.cancel_scope.cancel()
+                if ready:
+                    go.set()
+            assert events[1:] == ["b started", "c stopped", "b stopped"]
+            assert await path(gateway) == (["a"], ["a"])
+            await reload(gateway, config(tag("d")))
+            assert await path(gateway) == (["d"], ["d"])
+
+
+async def test_a_reload_that_a_stopping_gateway_cuts_off_says_so(
+    local_gateway: LocalGateway, install_kinds: Kinds
+) -> None:
+    building = anyio.Event()
+    said: list[Sequence[str]] = []
+
+    class Slow(Plugin):
+        @hookimpl
+        async def plugin_startup(self) -> None:
+            building.set()
+            await anyio.sleep_forever()
+
+    install_kinds(slow=Slow)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            with anyio.CancelScope() as scope:
+                async with local_gateway(config()) as gateway:
+
+                    async def told() -> None:
+                        said.append(await refused(gateway, config("{name: c, kind: slow}")))
+
+                    tasks.start_soon(told)
+                    await building.wait()
+                    scope.cancel()
+                    await anyio.sleep_forever()
+    assert said == [("the gateway is stopping",)]
+
+
 # parts
 
 

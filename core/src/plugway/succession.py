@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 
 from plugway.config import Config
 from plugway.dispatch.rounds import Rounds
@@ -18,6 +18,7 @@ from plugway.generation import Generation
 from plugway.plugins.discovery import Discovery, discover
 from plugway.plugins.opening import open_registry
 from plugway.plugins.registry import Registry
+from plugway.starting import Start
 from plugway.upstream import Upstream, Upstreams
 from plugway_hookspecs import PlugwayError
 from plugway_hookspecs.frozen import EMPTY
@@ -61,11 +62,15 @@ class Succession:
         """Build a generation, `install` it, and retire the one before.
 
         Raises `StartupError` as at the start; then everything new is closed, and nothing else has
-        changed.
+        changed. Nor has it when this is cancelled before what is new is in force.
         """
+        start = Start[Built]()
         async with self._turn:
             discovery = await anyio.to_thread.run_sync(_discover)
-            built: Built = await self._tasks.start(self._live, config, discovery, install)
+            self._tasks.start_soon(self._live, config, discovery, install, start)
+            built = await start.wait()
+        if built is None:
+            raise _stopping()
         return built
 
     def end(self) -> None:
@@ -75,28 +80,25 @@ class Succession:
             wait.cancel()
 
     async def _live(
-        self,
-        config: Config,
-        discovery: Discovery,
-        install: Install | None,
-        *,
-        task_status: TaskStatus[Built],
+        self, config: Config, discovery: Discovery, install: Install | None, start: Start[Built]
     ) -> None:
         """Own a generation from its first plugin's start to its last one's stop."""
         before = self.current
-        with self._pool.hold(config.servers, before.upstreams if before else EMPTY) as upstreams:
+        held = before.upstreams if before else EMPTY
+        with start, self._pool.hold(config.servers, held) as upstreams:
             old = before.registry if before else None
             opening = open_registry(config, discovery, upstreams, strict=self._strict, before=old)
-            del old
+            del old, held
             async with opening as registry:
                 if self._strict:
                     await _connect_required(config, upstreams)
+                await start.last_call()
                 built = self._take_over(config, discovery, upstreams, registry, before)
                 del before  # or it would live for as long as its successor
                 with anyio.CancelScope() as wait:
                     self._waits[built.generation] = wait
                     self._put_in_force(built, install)
-                    task_status.started(built)
+                    start.succeed(built)
                     await built.generation.drained.wait()
                 self._close(built, wait)
 
@@ -110,7 +112,7 @@ class Succession:
     ) -> Built:
         """Give what was built what it takes over; nothing may come between this and its use."""
         if self._ended:
-            raise StartupError(["the gateway is stopping"])
+            raise _stopping()
         registry.take_over(upstreams)
         return _assemble(config, discovery, upstreams, registry, before)
 
@@ -133,6 +135,10 @@ class Succession:
         if wait.cancelled_caught and not self._ended:
             left = built.generation.requests
             log.warning("%d requests don't end; the plugins that they use are stopped", left)
+
+
+def _stopping() -> StartupError:
+    return StartupError(["the gateway is stopping"])
 
 
 def _discover() -> Discovery:
