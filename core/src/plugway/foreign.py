@@ -10,18 +10,19 @@ import anyio
 from plugway_hookspecs import PluginError
 
 
-def is_failure(error: BaseException) -> bool:
+def is_failure(error: BaseException, *, scoped: bool = False) -> bool:
     """Whether an exception is a plugin's own failure, and not the end of the request or process.
 
     `sys.exit` in a plugin is its failure, and so is any other exception that is no `Exception`. So
     is a cancellation that nobody asked for: awaiting a task that was cancelled raises one, and
-    taken for real it would end the request without a word.
+    taken for real it would end the request without a word. Where only a scope ends a task, it is
+    `scoped`: what plugins make of `task.cancelling()` counts for nothing there.
     """
     if isinstance(error, asyncio.CancelledError):
-        return not _cancelled()
+        return not (_scope_cancelled() or (not scoped and _task_cancelled()))
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
-        return all(map(is_failure, group.exceptions))
+        return all(is_failure(each, scoped=scoped) for each in group.exceptions)
     return not isinstance(error, KeyboardInterrupt | GeneratorExit)
 
 
@@ -33,11 +34,13 @@ def alone(error: BaseException) -> BaseException:
     return error
 
 
-def _cancelled() -> bool:
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        return True
+def _scope_cancelled() -> bool:
     return anyio.current_effective_deadline() == -math.inf
+
+
+def _task_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def describe(error: BaseException) -> str:

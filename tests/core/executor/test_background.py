@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -147,6 +147,36 @@ async def test_a_failure_ends_neither_the_queue_nor_the_gateway(
     assert plugin.called == 2
     assert "background plugin 'p' failed in tool_pre_invoke: " in caplog.text
     assert "s3cret" not in caplog.text
+
+
+class CancelsItself:
+    """Cancels its own task and swallows that, then says that it was cancelled."""
+
+    def __init__(self) -> None:
+        self.called = 0
+
+    @hookimpl
+    async def tool_pre_invoke(self) -> None:
+        self.called += 1
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        raise asyncio.CancelledError
+
+
+async def test_a_plugin_that_cancels_its_task_does_not_end_the_worker(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plugin = CancelsItself()
+    with anyio.fail_after(5):
+        async with chain_of(plugin) as (chain, background):
+            for _ in range(3):
+                await chain(CALL, operation())
+    assert plugin.called == 3
+    assert background.dropped == 0
+    assert caplog.text.count("background plugin 'p' failed in tool_pre_invoke: ") == 3
 
 
 async def test_a_plugin_that_is_to_be_disabled_after_an_error_is() -> None:

@@ -97,7 +97,7 @@ async def _call(step: Step, payload: Payload, operation: Operation) -> None:
             if step.awaits:
                 await answer
     except BaseException as error:  # foreign code
-        if not is_failure(error):
+        if not is_failure(error, scoped=True):  # or one plugin could end the worker of all
             if trial:
                 health.end_trial(recovered=False)
             raise
