@@ -116,8 +116,31 @@ async def test_draining_ends_and_what_is_left_is_counted(
             for _ in range(2):
                 await chain(CALL, operation())
     assert plugin.seen == []
-    assert background.dropped == 2
-    assert "the gateway is stopping: 2 so far" in caplog.text
+    assert background.dropped == 3  # the one under way, and the two behind it
+    assert "the gateway is stopping: 3 so far" in caplog.text
+
+
+class ReturnsCoroutine:
+    """A plain def round an `async def`, as a careless decorator makes it."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    async def work(self) -> None:
+        self.done += 1
+
+    @hookimpl
+    def tool_pre_invoke(self) -> Any:
+        return self.work()
+
+
+async def test_work_that_nobody_would_await_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    plugin = ReturnsCoroutine()
+    with anyio.fail_after(5):
+        async with chain_of(plugin) as (chain, _):
+            await chain(CALL, operation())
+    assert plugin.done == 0
+    assert "returned a coroutine from a plain def; declare it async def" in caplog.text
 
 
 class Fails:

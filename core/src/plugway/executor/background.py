@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from plugway.executor.failing import refuse_coroutine
 from plugway.executor.steps import Step
 from plugway.foreign import describe, is_failure
 from plugway_hookspecs import Operation, Payload
@@ -31,6 +32,7 @@ class Background:
         self.dropped = 0
         self._size = size
         self._workers = workers
+        self._under_way = 0
         self._queue: MemoryObjectSendStream[Work] | None = None
 
     def offer(self, step: Step, payload: Payload, operation: Operation) -> bool:
@@ -67,7 +69,7 @@ class Background:
                     self._queue = None
                     send.close()
                     scope.deadline = anyio.current_time() + DRAIN_SECONDS
-            if left := receive.statistics().current_buffer_used:
+            if left := receive.statistics().current_buffer_used + self._under_way:
                 self._drop(left, "the gateway is stopping")
         if failure is not None:
             raise failure
@@ -78,12 +80,13 @@ class Background:
         with scope:
             async with anyio.create_task_group() as workers:
                 for _ in range(self._workers):
-                    workers.start_soon(_serve, receive)
+                    workers.start_soon(self._serve, receive)
 
-
-async def _serve(receive: MemoryObjectReceiveStream[Work]) -> None:
-    async for step, payload, operation in receive:
-        await _call(step, payload, operation)
+    async def _serve(self, receive: MemoryObjectReceiveStream[Work]) -> None:
+        async for step, payload, operation in receive:
+            self._under_way += 1
+            await _call(step, payload, operation)
+            self._under_way -= 1  # one that is cut off stays: it is lost like those in the queue
 
 
 async def _call(step: Step, payload: Payload, operation: Operation) -> None:
@@ -95,7 +98,8 @@ async def _call(step: Step, payload: Payload, operation: Operation) -> None:
         with anyio.fail_after(CALL_SECONDS):
             answer: Any = step.call(payload, *step.view_of(operation))
             if step.awaits:
-                await answer
+                answer = await answer
+            refuse_coroutine(answer, step)
     except BaseException as error:  # foreign code
         if not is_failure(error, scoped=True):  # or one plugin could end the worker of all
             if trial:

@@ -23,6 +23,14 @@ class RestingError(PluginError):
         super().__init__("is disabled after an error", plugin=plugin, hook=hook)
 
 
+def refuse_coroutine(answer: Any, step: Step) -> None:
+    """Raise `PluginError` for what nobody would await: the work of the plugin would be lost."""
+    if hasattr(answer, "send") and hasattr(answer, "close"):
+        answer.close()
+        what = "returned a coroutine from a plain def; declare it async def"
+        raise PluginError(what, plugin=step.scope.plugin, hook=step.scope.hook)
+
+
 class Failures:
     """The rules of one hook."""
 
@@ -44,9 +52,8 @@ class Failures:
                 return response
             wanted = self.result_type.__name__ if self.result_type else "nothing in a post hook"
             what = f"Respond({type(answer.result).__name__}); Respond takes {wanted}"
-        elif hasattr(answer, "send") and hasattr(answer, "close"):
-            answer.close()
-            what = "a coroutine from a plain def; declare it async def"
+        else:
+            refuse_coroutine(answer, step)
         raise PluginError(f"returned {what}", plugin=step.scope.plugin, hook=self.hook)
 
     def refuse_resting(self, step: Step) -> Never:
