@@ -33,6 +33,7 @@ CATCH_ALL = {
     "plugway/tasks.py": "its task group would wrap what its block raises",
     "plugway/upstream/connector.py": "whatever a transport raises is the server's failure",
     "plugway/executor/wrapping.py": "calls plugins",
+    "plugway/audit/entries.py": "reads what plugins gave to the record",
     "plugway_external_bridge/client/breaker.py": "counts failures and raises them again",
 }
 """Who may catch everything, and why."""

@@ -45,8 +45,8 @@ def _task_cancelled() -> bool:
 
 def describe(error: BaseException) -> str:
     """Say what failed and where in the code."""
-    if isinstance(error, PluginError):
-        return error.message
+    if isinstance(error, PluginError) and isinstance(error.message, str):
+        return str.__str__(error.message)  # plugins raise it as well, with whatever they like
     if isinstance(error, TimeoutError):
         return "timed out"
     frame = error.__traceback__

@@ -25,7 +25,8 @@ MAX_CONTAINERS = 200_000
 def wire_size(value: Any) -> int:
     """Return the bytes that a JSON value takes on the wire.
 
-    Raises `NotJsonError` for what is nested too deeply to be written, or in too many pieces.
+    Raises `NotJsonError` for what is nested too deeply to be written, in too many pieces, or an
+    integer too long.
     """
     data = _encode(value)
     if data.count(b"[") + data.count(b"{") > MAX_CONTAINERS and _pieces(value) > MAX_CONTAINERS:
@@ -42,6 +43,8 @@ def _encode(value: Any) -> bytes:
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     except RecursionError:
         raise NotJsonError(f"more than {MAX_DEPTH} levels of nesting", "") from None
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        raise NotJsonError("an integer of thousands of digits", "") from None
     return text.encode(errors="surrogatepass")
 
 

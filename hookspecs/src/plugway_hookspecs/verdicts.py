@@ -17,7 +17,8 @@ class Deny:
 
     For `tools/call` the client gets an `isError` result that the model can read and react to (by
     configuration a JSON-RPC error); for everything else a JSON-RPC error. `reason` and `code` reach
-    the client; `description` and `details` stay in the record.
+    the client; `description` and `details` stay in the record. Raises `TypeError` for fields of
+    another type.
     """
 
     reason: str
@@ -29,8 +30,28 @@ class Deny:
     http_headers: Mapping[str, str] = EMPTY
 
     def __post_init__(self) -> None:
+        for name in ("reason", "code", "description"):
+            object.__setattr__(self, name, _text(name, getattr(self, name)))
+        for name in ("http_status", "mcp_error_code"):
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
         object.__setattr__(self, "details", freeze(self.details))
         object.__setattr__(self, "http_headers", freeze(self.http_headers))
+
+
+def _text(name: str, value: Any) -> str:
+    """Return a text that can be encoded: a reason may quote a lone surrogate."""
+    if not isinstance(value, str):
+        raise TypeError(f"Deny: {name} must be a str, not {type(value).__name__}")
+    plain = str.__str__(value)
+    return plain if plain.isascii() else plain.encode(errors="backslashreplace").decode()
+
+
+def _number(name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"Deny: {name} must be an int or None, not {type(value).__name__}")
+    return int.__int__(value)
 
 
 @dataclass(frozen=True, slots=True)

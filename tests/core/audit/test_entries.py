@@ -15,6 +15,7 @@ from plugway_hookspecs import (
     Context,
     Deny,
     Operation,
+    PluginError,
     Principal,
     ToolCall,
     ToolResult,
@@ -146,6 +147,47 @@ def test_nothing_that_anybody_says_can_break_a_line() -> None:
     assert found["error"].startswith("0x")
     assert len(found["error"]) == 512
     assert found["trace"] is None
+
+
+class WordlessError(PluginError):
+    def __init__(self) -> None:
+        """Say nothing of what a plugin's error has to say."""
+
+    @property
+    def message(self) -> str:  # type: ignore[override]
+        raise ZeroDivisionError
+
+
+async def test_a_tool_that_ran_has_a_line_whatever_plugins_make_of_its_result(
+    audited: Any, entries: Entries
+) -> None:
+    class Huge:
+        @hookimpl
+        async def tool_post_invoke(self, payload: ToolResult) -> ToolResult:
+            return payload.replace(structured_content={"n": 10**5000})
+
+    async with audited(Huge()) as gateway:
+        with pytest.raises(RpcError):
+            await gateway.call()
+        assert gateway.server.calls == 1
+    (found,) = entries()
+    assert [turn["applied"] for turn in found["plugins"]] == ["modify"]
+
+
+async def test_a_line_that_can_not_say_what_plugins_did_says_so(
+    audited: Any, entries: Entries, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd:
+        @hookimpl
+        async def tool_post_invoke(self) -> None:
+            raise WordlessError
+
+    async with audited(Odd()) as gateway:
+        with pytest.raises(RpcError):
+            await gateway.call()
+    (found,) = entries()
+    assert (found["outcome"], found["plugins"], found["incomplete"]) == ("error", [], True)
+    assert f"request {found['id']}: the audit line leaves out" in caplog.text
 
 
 @pytest.mark.parametrize(

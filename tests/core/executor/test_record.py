@@ -3,9 +3,10 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import pytest
 
 from plugway.executor.compiler import compile_chains
-from plugway.executor.record import lines
+from plugway.executor.record import lines, same
 from plugway.executor.steps import Policy
 from plugway_hookspecs import (
     Context,
@@ -19,6 +20,7 @@ from plugway_hookspecs import (
     ToolResult,
     hookimpl,
 )
+from plugway_hookspecs.frozen import FrozenDict
 
 CALL = ToolCall("echo", {"a": 1})
 
@@ -136,6 +138,40 @@ async def test_a_change_that_python_takes_for_equal_is_a_change() -> None:
     assert lines(op)[0].modified
 
 
+NESTED: Any = {}
+for _ in range(2000):
+    NESTED = FrozenDict({"in": NESTED})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ({"a": [1, "x", None, {}]}, {"a": [1, "x", None, {}]}, True),
+        ({"a": [1]}, {"a": [2]}, False),
+        ({"a": [1]}, {"a": [True]}, False),
+        ({"a": [0]}, {"a": [0.0]}, False),
+        ({"a": 0.0}, {"a": -0.0}, False),
+        ({"a": [1]}, {"a": [1, 2]}, False),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False),
+        ({"a": {}}, {"a": []}, False),
+        ({"a": 10**5000}, {"a": 10**5000}, True),
+        ({"a": 10**5000}, {"a": 10**5000 + 1}, False),
+        ({"a": NESTED, "b": 1}, {"a": NESTED, "b": 1}, True),
+        ({"a": FrozenDict({"in": NESTED})}, {"a": NESTED}, False),
+    ],
+)
+def test_payloads_are_the_same_if_their_json_is(one: Any, other: Any, alike: bool) -> None:
+    assert same(ToolCall("a", one), ToolCall("a", other)) is alike
+    assert same(Deny("no", details=one), Deny("no", details=other)) is alike
+
+
+def test_a_payload_is_not_the_same_as_another_kind_of_answer() -> None:
+    assert not same(ToolCall("a"), ToolCall("b"))
+    assert not same(ToolResult(), Deny("no"))
+    assert not same(ToolResult(), None)
+    assert same(None, None)
+
+
 async def test_the_reason_of_a_deny_is_on_record_and_its_details_are_not() -> None:
     class Denies:
         @hookimpl
@@ -156,3 +192,14 @@ async def test_a_plugins_own_words_about_its_failure_are_on_record() -> None:
     op = operation()
     await compile_chains([("p", Fails(), Policy())])["tool_pre_invoke"](CALL, op)
     assert lines(op)[0].detail == "the model is not loaded"
+
+
+async def test_a_failure_in_other_words_than_text_is_told_in_the_records_own() -> None:
+    class Fails:
+        @hookimpl
+        async def tool_pre_invoke(self) -> Any:
+            raise PluginError({"not": "a text"}, plugin="x", hook="y")  # type: ignore[arg-type]
+
+    op = operation()
+    await compile_chains([("p", Fails(), Policy())])["tool_pre_invoke"](CALL, op)
+    assert lines(op)[0].detail.startswith("raised PluginError at ")

@@ -1,5 +1,6 @@
 """The lines of the audit file: what a request came to, without a word of its payload."""
 
+import logging
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,7 @@ import orjson
 from opentelemetry import trace
 
 from plugway.executor.record import StepRecord, lines
+from plugway.foreign import describe
 from plugway.jsonrpc import RpcError
 from plugway.plain import plain_text, plain_value
 from plugway_hookspecs import Finding, Operation
@@ -21,6 +23,8 @@ MAX_FINDINGS = 50
 """How many findings one turn of a plugin may have in a line."""
 
 _WRITTEN_IN_TIME, _WITHHELD = b'"withheld":false}\n', b'"withheld":true}\n'
+log = logging.getLogger(__name__)
+
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -33,16 +37,17 @@ def request_entry(
     duration_ns: int,
 ) -> bytes:
     """Return the line of a request; `began_ns` is in nanoseconds since 1970."""
-    steps = lines(operation)
+    turns = _turns(operation)
     entry: dict[str, Any] = {
         "v": VERSION,
         "event": "request",
         "time": _timestamp(began_ns),
         **_asked(operation),
-        "outcome": _outcome(steps, error, cancelled=cancelled),
+        "outcome": _outcome(turns or [], error, cancelled=cancelled),
         "error": None if error is None else plain_value(error.code, NAME),
         "duration_us": duration_ns / 1000,
-        "plugins": [_turn(step) for step in steps],
+        "plugins": turns or [],
+        **({} if turns is not None else {"incomplete": True}),
         "withheld": False,
     }
     return _line(entry)
@@ -101,12 +106,22 @@ def _trace_id(operation: Operation) -> str | None:
     return match[1] if match else None
 
 
-def _outcome(steps: list[StepRecord], error: RpcError | None, *, cancelled: bool) -> str:
+def _outcome(turns: list[dict[str, Any]], error: RpcError | None, *, cancelled: bool) -> str:
     if cancelled:
         return "cancelled"
-    if any(step.applied == "deny" for step in steps):
+    if any(turn["applied"] == "deny" for turn in turns):
         return "denied"
     return "ok" if error is None else "error"
+
+
+def _turns(operation: Operation) -> list[dict[str, Any]] | None:
+    """Say what plugins did; None where what one of them gave to the record can't be read."""
+    try:
+        return [_turn(step) for step in lines(operation)]
+    except Exception as error:  # noqa: BLE001 - foreign objects
+        what = "request %s: the audit line leaves out what plugins did; reading their record %s"
+        log.error(what, operation.id, describe(error))  # noqa: TRY400
+        return None
 
 
 def _turn(step: StepRecord) -> dict[str, Any]:
