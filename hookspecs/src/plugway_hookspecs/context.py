@@ -81,6 +81,8 @@ class Operation:
     """The request as it left the pre chain; set when it is sent, and before the post chain runs."""
     principal: Principal = ANONYMOUS
     client: Client = NO_CLIENT
+    denied: bool = False
+    """Whether a deny is what the client gets: a wrapper may ask again after one, and succeed."""
     deadline: float | None = None
     """`anyio.current_time()` seconds at which the gateway gives the request up."""
     trace: Mapping[str, str] = EMPTY

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from plugway.audit.entries import refusals_entry, request_entry, withheld
 from plugway.jsonrpc import RpcError
 from plugway_hookspecs import (
+    CallNext,
     Client,
     Context,
     Deny,
@@ -126,6 +128,43 @@ def test_the_outcome_is_one_word(
     found = entry(Operation("1", "tools/call"), error, cancelled=cancelled)
     assert (found["outcome"], found["error"]) == (outcome, code)
     assert "Unknown" not in str(found)
+
+
+async def test_the_outcome_is_what_the_client_got_whatever_was_denied_on_the_way(
+    audited: Any, entries: Entries
+) -> None:
+    class Again:
+        @hookimpl(wrapper=True)
+        async def tool_pre_invoke(
+            self, payload: ToolCall, call_next: CallNext[ToolCall, ToolResult]
+        ) -> ToolResult | Deny:
+            result = await call_next(payload)
+            if isinstance(result, Deny):
+                return await call_next(payload.replace(arguments={}))
+            return result
+
+    class Guard:
+        @hookimpl
+        async def tool_pre_invoke(self, payload: ToolCall) -> Deny | None:
+            return Deny("no arguments here") if payload.arguments else None
+
+    async with audited(Again(), Guard()) as gateway:
+        assert "isError" not in await gateway.call()
+    (found,) = entries()
+    assert [turn["applied"] for turn in found["plugins"]] == ["modify", "deny", "pass"]
+    assert found["outcome"] == "ok"
+
+
+@pytest.mark.parametrize("as_error", [True, False])
+async def test_a_denied_call_is_denied_as_a_result_and_as_an_error(
+    audited: Any, entries: Entries, as_error: bool
+) -> None:
+    async with audited(Closed()) as gateway:
+        gateway.dispatcher.generation.deny_as_error = as_error
+        with pytest.raises(RpcError) if as_error else nullcontext():
+            await gateway.call()
+    (found,) = entries()
+    assert (found["outcome"], found["error"]) == ("denied", 403 if as_error else None)
 
 
 NASTY = "a\nb\r\u2028\x00\ud800\U0001f600"

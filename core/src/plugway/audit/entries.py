@@ -43,7 +43,7 @@ def request_entry(
         "event": "request",
         "time": _timestamp(began_ns),
         **_asked(operation),
-        "outcome": _outcome(turns or [], error, cancelled=cancelled),
+        "outcome": _outcome(operation, error, cancelled=cancelled),
         "error": None if error is None else plain_value(error.code, NAME),
         "duration_us": duration_ns / 1000,
         "plugins": turns or [],
@@ -106,10 +106,10 @@ def _trace_id(operation: Operation) -> str | None:
     return match[1] if match else None
 
 
-def _outcome(turns: list[dict[str, Any]], error: RpcError | None, *, cancelled: bool) -> str:
+def _outcome(operation: Operation, error: RpcError | None, *, cancelled: bool) -> str:
     if cancelled:
         return "cancelled"
-    if any(turn["applied"] == "deny" for turn in turns):
+    if operation.denied:
         return "denied"
     return "ok" if error is None else "error"
 

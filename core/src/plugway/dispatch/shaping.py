@@ -99,9 +99,13 @@ def _legacy_tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def answer_denied(outcome: Outcome[Any], operation: Operation, *, as_error: bool) -> dict[str, Any]:
-    """Return or raise what a deny is for the client; its details stay in the record."""
+    """Return or raise what a deny is for the client, and mark the operation as denied.
+
+    The deny's details stay in the record.
+    """
     deny = outcome.verdict
     assert isinstance(deny, Deny)  # noqa: S101 - for the type checker
+    operation.denied = True
     log.info(
         "request %s (%s %r) denied by %r: %s",
         *(operation.id, operation.method, operation.name[:200], outcome.plugin, deny.code),
