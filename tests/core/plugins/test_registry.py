@@ -291,6 +291,21 @@ async def test_what_a_constructor_raises_is_named_and_its_text_is_not(kinds: Kin
     assert "s3cret" not in found
 
 
+@pytest.mark.parametrize("error", [RuntimeError("s3cret"), TypeError("s3cret")])
+async def test_what_a_config_raises_is_named_and_its_text_is_not(
+    kinds: Kinds, error: Exception
+) -> None:
+    class Picky(Guard):
+        class Config(PluginConfig):
+            def model_post_init(self, _: object) -> None:
+                raise error
+
+    found = await reasons("plugins: [{name: mine, kind: bad}]", kinds(bad=Picky))
+    assert found.startswith(f"mine: the config of kind 'bad' raised {type(error).__name__} at ")
+    assert "test_registry.py:" in found
+    assert "s3cret" not in found
+
+
 async def test_what_was_written_for_operators_they_read(kinds: Kinds) -> None:
     class Says(FailsToBeMade):
         error = PlugwayError("the model 'x' is not on disk: download it")

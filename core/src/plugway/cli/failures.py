@@ -11,6 +11,7 @@ from rich.text import Text
 from plugway.cli.output import printable
 from plugway.cli.running import InterruptedRunError
 from plugway.errors import ConfigError, StartupError
+from plugway.foreign import describe
 from plugway_hookspecs import PlugwayError
 
 WRONG = 1
@@ -75,8 +76,8 @@ def sentences(error: BaseException) -> Sequence[str]:
         case OSError():
             found = [_describe(error)]
         case _:
-            what = f"{type(error).__name__}: {error}"
-            found = [f"{what}; this is a bug, run it again with -v for the traceback"]
+            advice = "this is a bug, run it again with -v for the traceback"
+            found = [f"it {describe(error)}; {advice}"]  # its text may quote a secret
     return found
 
 

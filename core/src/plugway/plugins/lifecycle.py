@@ -105,6 +105,8 @@ def _construct(config: Config, index: int, kind: type[Plugin]) -> Plugin:
         settings = kind.Config.model_validate(values)
     except ValidationError as error:
         raise config.invalid(error, kind.Config, "plugins", index, "config") from None
+    except Exception as error:  # a validator of its own may raise anything
+        raise _setup_error(f"the config of kind {entry.kind!r}", error, entry.name) from error
     try:
         return kind(settings, name=entry.name)
     except Exception as error:
