@@ -40,8 +40,8 @@ class Gateway:
         """Run under another configuration from now on; requests under way end under the old one.
 
         What did not change is kept: plugins with their state, servers with their connections.
-        Raises `StartupError` as `open_gateway` does, and then nothing has changed. Cancelled, it has
-        either come into force or changed nothing.
+        Raises `StartupError` as `open_gateway` does, and then nothing has changed. Cancelled, it
+        has either come into force or changed nothing.
         """
         changes = Changes()
 
