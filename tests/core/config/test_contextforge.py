@@ -277,7 +277,10 @@ def test_a_reference_of_ours_is_text_in_their_files_and_that_is_noted() -> None:
 
 def test_a_missing_variable_is_an_error_here_too() -> None:
     (line,) = refusal("plugins:\n- {name: n, kind: x.PIIFilterPlugin, config: {a: '{{ env.X }}'}}")
-    assert line.endswith("plugins[0].config.a: the environment variable X is not set")
+    assert line.endswith(
+        "plugins[0].config.a: the environment variable X is not set: "
+        "set it, or write {{ env.VAR | default('...') }}"
+    )
 
 
 @pytest.mark.parametrize("template", ["'{{ 1 + 1 }}'", "'{% if x %}'", '"{{ env.X | upper }}"'])

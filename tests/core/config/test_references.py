@@ -69,9 +69,10 @@ def test_an_empty_variable_is_a_value() -> None:
     assert in_yaml("x${V}", {"V": ""}).servers["a"].args == ["x"]
 
 
-def test_a_missing_variable_is_an_error_that_names_it() -> None:
+def test_a_missing_variable_is_an_error_that_names_it_and_what_helps() -> None:
     assert refusal("${NOT_THERE}") == (
-        "p.yaml:5: mcpServers.a.args[0]: the environment variable NOT_THERE is not set"
+        "p.yaml:5: mcpServers.a.args[0]: the environment variable NOT_THERE is not set: "
+        "set it, or write ${VAR:-default} or ${file:path}"
     )
 
 

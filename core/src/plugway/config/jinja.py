@@ -33,7 +33,7 @@ def unmark(root: Node) -> Reading:
 
     Templates that are more than a reference are errors.
     """
-    reading = Reading(root)
+    reading = Reading(root, alternatives="{{ env.VAR | default('...') }}")
     reading.root = _unmark(root, reading)
     return reading
 

@@ -55,7 +55,7 @@ def _parse(text: str, file: Path | None, env: Mapping[str, str], *, json: bool) 
         reading = read(text, json=json)
     except ConfigError as error:
         raise _in_file(error, file) from None
-    replaced = replace(reading.root, env, file)
+    replaced = replace(reading, env, file)
     origin = Origin(file, reading.root, frozenset(replaced.places), tuple(reading.notes))
     errors = [_in_file(error, file) for error in reading.errors] + replaced.errors
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from plugway.config.tree import Node, Path, render
+from plugway.config.tree import Node, Path, Reading, render
 from plugway.errors import ConfigError
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -26,6 +26,10 @@ class _ReferenceError(Exception):
     """What is wrong with one reference; the message never has a value in it."""
 
 
+class _UnsetError(_ReferenceError):
+    """The variable is not set; what else could be written depends on whose file it is."""
+
+
 @dataclass(slots=True)
 class Replaced:
     """A tree as plain data, with the places where references were, and what was wrong with them."""
@@ -36,8 +40,8 @@ class Replaced:
     errors: list[ConfigError] = field(default_factory=list[ConfigError])
 
 
-def replace(root: Node, env: Mapping[str, str], file: FilePath | None) -> Replaced:
-    """Return the tree's values with every reference replaced; keys are left alone.
+def replace(reading: Reading, env: Mapping[str, str], file: FilePath | None) -> Replaced:
+    """Return the values of what was read with every reference replaced; keys are left alone.
 
     Relative paths in `${file:...}` start from the folder of `file`.
     """
@@ -56,13 +60,15 @@ def replace(root: Node, env: Mapping[str, str], file: FilePath | None) -> Replac
         try:
             return _replace(node.value, env, folder)
         except _ReferenceError as error:
+            unset = isinstance(error, _UnsetError)
+            message = f"{error}, or write {reading.alternatives}" if unset else str(error)
             result.failed.add(place)
             result.errors.append(
-                ConfigError(str(error), file=file, line=node.line, path=render(node.path))
+                ConfigError(message, file=file, line=node.line, path=render(node.path))
             )
             return node.value
 
-    result.data = visit(root, ())
+    result.data = visit(reading.root, ())
     return result
 
 
@@ -96,7 +102,7 @@ def _value(body: str, env: Mapping[str, str], folder: FilePath) -> str:
     if match["default"]:
         return value or match["text"]
     if value is None:
-        raise _ReferenceError(f"the environment variable {match['name']} is not set")
+        raise _UnsetError(f"the environment variable {match['name']} is not set: set it")
     return value
 
 

@@ -53,6 +53,8 @@ class Reading:
     root: Node
     notes: list[str] = field(default_factory=list[str])
     errors: list[ConfigError] = field(default_factory=list[ConfigError])
+    alternatives: str = "${VAR:-default} or ${file:path}"
+    """What may stand in the place of a reference to a variable that is not set."""
 
     def error(self, message: str, node: Node) -> None:
         """Add an error about a node."""
