@@ -58,6 +58,7 @@ async def test_requests_and_results_are_counted_by_method_server_name_and_outcom
     assert found["plugway_results_total", *labels, "tool_error"] == 1
     assert found["plugway_results_total", *labels, "error"] == 1
     assert found["plugway_request_duration_seconds_count", *labels] == 4
+    assert not [key for key in found if key[0].endswith("_created")]
     assert found["plugway_request_duration_seconds_bucket", *labels, "+Inf"] == 4
 
 

@@ -1,9 +1,10 @@
 """The figures: what is counted, under a bounded number of labels."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 try:
-    from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+    from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
     from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 except ImportError as error:
     message = "prometheus-client is missing: pip install 'plugway-builtin-plugins[stats]'"
@@ -26,12 +27,22 @@ class Labels(NamedTuple):
     """The tool or prompt, as clients see it; empty for resources, whose URIs have no bound."""
 
 
+class Registry(CollectorRegistry):
+    """A registry without the `_created` samples, which only OpenMetrics has a use for."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics."""
+        for metric in super().collect():
+            metric.samples = [each for each in metric.samples if not each.name.endswith("_created")]
+            yield metric
+
+
 class Figures:
     """The figures of one plugin, in a registry of their own."""
 
     def __init__(self, max_names: int) -> None:
         """Tell `max_names` names apart, and count the rest together."""
-        self._registry = CollectorRegistry()
+        self._registry = Registry()
         self._max_names = max_names
         self._names: set[Labels] = set()
         labels = Labels._fields
