@@ -8,18 +8,23 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 import pytest
 from mcp import Client
 from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
 
 from plugway.cli.logs import write_logs
+
+from plugway.cli.reloading import Reloads
+from plugway.cli.running import Interrupts
+from plugway.config import Config
 
 SECONDS = 60
 DENY = {"name": "no", "kind": "deny_list", "config": {"tools": ["shop__delete"]}}
@@ -247,3 +252,28 @@ class Slow(Plugin):
             assert (process.returncode, errors) == (130, "")
     finally:
         del os.environ["PYTHONPATH"]
+
+
+async def test_what_was_not_expected_is_logged_without_its_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "plugway")
+    gateway: Any = None  # it does not come to that
+    secret = "s3cret"
+    tried, scope = anyio.Event(), anyio.CancelScope()
+
+    def load() -> Config:
+        anyio.from_thread.run_sync(scope.cancel if tried.is_set() else tried.set)
+        raise RuntimeError(secret)
+
+    async def signals() -> AsyncGenerator[signal.Signals]:
+        yield signal.SIGHUP
+        await tried.wait()
+        yield signal.SIGHUP
+
+    with anyio.fail_after(5), scope:
+        reloads = Reloads(Path("plugway.yaml"), load, None)
+        await reloads.follow(gateway, signals(), Interrupts(scope.cancel))
+    assert "not reloaded, everything goes on as before: reloading raised Runtime" in caplog.text
+    assert "in load" in caplog.text
+    assert "s3cret" not in caplog.text

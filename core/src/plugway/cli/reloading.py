@@ -15,7 +15,7 @@ from plugway.cli.failures import EXPECTED, sentences
 from plugway.cli.running import Interrupts
 from plugway.cli.watching import State, watch
 from plugway.config import Config
-from plugway.foreign import describe
+from plugway.foreign import describe, stack
 from plugway.gateway import Gateway
 from plugway.reloading import Changes
 
@@ -64,11 +64,11 @@ class Reloads:
         try:
             config = await anyio.to_thread.run_sync(self.load)
             changes = await gateway.reload(config)
-        except Exception as error:  # whatever it is, the gateway goes on
+        except Exception as error:  # noqa: BLE001 - whatever it is, the gateway goes on
             expected = isinstance(error, EXPECTED)
             why = "; ".join(sentences(error)) if expected else f"reloading {describe(error)}"
             log.error("not reloaded, everything goes on as before: %s", why)  # noqa: TRY400
-            log.debug("why it was not reloaded", exc_info=True)
+            log.debug("where it was not reloaded\n%s", stack(error))  # its text may quote a secret
             return
         self._tell(config, changes)
 
