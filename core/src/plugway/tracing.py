@@ -112,13 +112,14 @@ def _runs(steps: Sequence[StepRecord]) -> list[list[StepRecord]]:
     What a wrapper wraps may be another chain, so those of one run need not be neighbours.
     """
     runs: list[list[StepRecord]] = []
-    latest: dict[str, list[StepRecord]] = {}
+    latest: dict[str, tuple[list[StepRecord], set[str]]] = {}
     for step in steps:
-        run = latest.get(step.hook)
-        if run is None or any(step.plugin == other.plugin for other in run):
-            run = latest[step.hook] = []
+        run, plugins = latest.get(step.hook, ([], {step.plugin}))
+        if step.plugin in plugins:
+            run, plugins = latest[step.hook] = [], set[str]()
             runs.append(run)
         run.append(step)
+        plugins.add(step.plugin)
     return runs
 
 
