@@ -53,7 +53,11 @@ class Host(Protocol):
         ...
 
     def parts_changed(self) -> None:
-        """Ask the gateway to read the plugin's `parts()` again and compile the chains anew."""
+        """Ask the gateway to read the plugin's `parts()` again and compile the chains anew.
+
+        Parts may come, and get other objects. Where a part that guards would go, or be allowed
+        less, all stays as it is, and the log says so.
+        """
         ...
 
     def implemented(self, hook: str) -> bool:

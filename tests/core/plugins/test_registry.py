@@ -611,21 +611,28 @@ async def test_a_plugin_with_parts_has_no_step_of_its_own_to_lose(kinds: Kinds) 
 
 async def test_a_plugin_may_change_its_parts(kinds: Kinds) -> None:
     called: list[str] = []
-    kind = in_parts(Part("old", Says(called)))
+    kind = in_parts(Part("old", Says(called)), Part("seen", Says([]), mode=Mode.AUDIT))
     async with opened("plugins: [{name: a, kind: parts}]", kinds(parts=kind)) as found:
         plugin = the_plugin_of(found)
         await found.run("a", "tool_pre_invoke", CALL, operation())
-        plugin.now = [Part("new", Says(called)), Part("newer", Says(called))]
+        plugin.now = [Part("new", Says(called)), Part("old", Says(called))]
         plugin.host.parts_changed()
         await found.chain("tool_pre_invoke")(CALL, operation())
         await found.run("a", "tool_pre_invoke", CALL, operation())
-    assert called == ["a/old", "a/new", "a/newer", "a/new", "a/newer"]
+    assert called == ["a/old", "a/new", "a/old", "a/new", "a/old"]
 
 
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ([], "nothing would guard tool_pre_invoke any more"),
+        ([], "'a/old' would not deny or fail closed or modify in tool_pre_invoke any more"),
+        ([Part("new", Says([]))], "'a/old' would not deny"),
+        ([Part("old", Says([]), mode=Mode.AUDIT)], "'a/old' would not deny or fail closed"),
+        ([Part("old", Says([]), mode=Mode.BACKGROUND)], "'a/old' would not deny or fail closed"),
+        ([Part("old", Says([]), mode=Mode.DISABLED)], "'a/old' would not deny or fail closed"),
+        ([Part("old", Says([]), mode=Mode.TRANSFORM)], "'a/old' would not deny in"),
+        ([Part("old", Says([]), mode=Mode.VALIDATE)], "'a/old' would not modify in"),
+        ([Part("old", Says([]), fail_open=True)], "'a/old' would not fail closed in"),
         ([Part("x", Says([])), Part("x", Says([]))], "two of its parts are called 'x'"),
         ([Part("x", Denies)], "register an instance"),
     ],
@@ -644,6 +651,28 @@ async def test_new_parts_that_make_no_sense_leave_the_old_ones_in_place(
     assert called == ["a/old"]
     assert "plugin 'a': new parts refused: " in caplog.text
     assert said in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["audit", "background"])
+async def test_parts_that_an_operator_lets_observe_may_go(mode: str, kinds: Kinds) -> None:
+    kind = in_parts(Part("old", Says([])))
+    text = f"plugins: [{{name: a, kind: parts, mode: {mode}}}]"
+    async with opened(text, kinds(parts=kind)) as found:
+        plugin = the_plugin_of(found)
+        plugin.now = [Part("new", Says([]))]
+        plugin.host.parts_changed()
+        assert [step.scope.plugin for step in found.steps("tool_pre_invoke")] == ["a/new"]
+
+
+async def test_a_part_that_was_one_of_two_neighbours_does_not_go(kinds: Kinds) -> None:
+    called: list[str] = []
+    parts = [Part(name, Says(called), mode=Mode.VALIDATE) for name in ("x", "y")]
+    async with opened("plugins: [{name: a, kind: parts}]", kinds(parts=in_parts(*parts))) as found:
+        plugin = the_plugin_of(found)
+        plugin.now = parts[:1]
+        plugin.host.parts_changed()
+        await found.chain("tool_pre_invoke")(CALL, operation())
+    assert sorted(called) == ["a/x", "a/y"]
 
 
 async def test_a_name_that_another_plugins_part_has_is_refused(kinds: Kinds) -> None:

@@ -19,6 +19,7 @@ from plugway.executor.compiler import compile_chains
 from plugway.executor.failing import PLUGIN_ERROR
 from plugway.executor.steps import Step
 from plugway.foreign import describe, is_failure
+from plugway.plugins.guarding import Guarded, guarded, opened, weaker
 from plugway.plugins.hooktable import HookTable
 from plugway.plugins.instances import Instance
 from plugway.plugins.lifecycle import call_lifecycle, read_parts
@@ -128,6 +129,9 @@ class Registry:
         """Return the hooks in which a plugin, or one of its parts, is called."""
         return {hook for hook, chain in self._compile([instance]).items() if chain}
 
+    def _guarded(self, instance: Instance) -> Guarded:
+        return guarded(self._compile([instance]).values())
+
     def close(self) -> None:
         """Let the threads end when their calls have."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -145,12 +149,16 @@ class Registry:
                 host.changed = partial(self.parts_changed, instance)
 
     def parts_changed(self, instance: Instance) -> None:
-        """Take over a plugin's new parts; where they can't be compiled the old chains stay."""
-        old, guarded = instance.parts, self._hooks(instance)
+        """Take over a plugin's new parts, or keep the old chains.
+
+        They stay where the new parts can't be compiled, and where less would be guarded: what a
+        plugin, or a server behind it, says in passing is not the operator's word.
+        """
+        old, before = instance.parts, self._guarded(instance)
         try:
             read_parts(instance, self.hooks)
-            if lost := sorted(guarded - self._hooks(instance)):
-                message = f"nothing would guard {', '.join(lost)} any more"
+            if lost := weaker(before, self._guarded(instance)):
+                message = f"{'; '.join(lost)}; restart the gateway to accept that"
                 raise PluginSetupError(message, plugin=instance.name)
             self.compile()
         except PlugwayError as error:
@@ -160,8 +168,7 @@ class Registry:
     def steps(self, hook: str) -> list[Step]:
         """Return the hook's steps in calling order, groups opened, background ones last."""
         chain = self._chains[hook]
-        opened = [each for step in chain.steps for each in (step.members or (step,))]
-        return [*opened, *chain.background]
+        return [*opened(chain.steps), *chain.background]
 
     # plugway_hookspecs.PluginRunner
 
