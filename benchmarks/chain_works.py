@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pluggy
@@ -11,6 +10,7 @@ from measuring import Work
 from plugway.executor.chain import Chain
 from plugway.executor.compiler import compile_chains
 from plugway.executor.steps import Policy
+from plugway.executor.threads import Threads
 from plugway_hookspecs import (
     PROJECT,
     CallNext,
@@ -30,7 +30,7 @@ from plugway_hookspecs import (
 
 HOOK = "tool_pre_invoke"
 PAYLOAD = ToolCall("echo", {"a": 1, "b": "two", "c": [3]})
-POOL = ThreadPoolExecutor(4)
+POOL = Threads(4)
 RESULT = ToolResult()
 Make = Callable[[], Any]
 Next = CallNext[ToolCall, ToolResult]

@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +18,7 @@ from plugway.executor.failing import PLUGIN_ERROR
 from plugway.executor.health import Health
 from plugway.executor.record import lines
 from plugway.executor.steps import Policy
+from plugway.executor.threads import Threads
 from plugway_hookspecs import (
     Context,
     Deny,
@@ -52,7 +52,7 @@ class Stage:
         plugins: Sequence[Plugin],
         hook: str,
         server: Sequence[str] = ("result",),
-        pool: Executor | None = None,
+        pool: Threads | None = None,
         health: Callable[[], Health] = Health,
     ) -> None:
         self.plugins, self.hook, self.server = plugins, hook, server

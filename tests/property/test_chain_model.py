@@ -1,7 +1,6 @@
 """The chain against a plain, slow model of what the design says a chain does."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from chain_strategies import AWAITS, PLACES, SERVERS, chains, plugins, wrappers
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from plugway.executor.threads import Threads
 from plugway_hookspecs import Deny, Mode, Operation, Outcome, ServerUnavailableError
 
 HOOKS = st.sampled_from([PRE, POST])
@@ -66,8 +66,8 @@ async def test_who_listens_changes_nothing(
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as pool:
+def pool() -> Iterator[Threads]:
+    with Threads(2) as pool:
         yield pool
 
 
@@ -76,7 +76,7 @@ ANSWERS_OF_ALL_KINDS = ["nothing", "change", "deny", "respond", *FAILURES[:-1]]
 
 @given(chains(plugins(ANSWERS_OF_ALL_KINDS), wrappers(), max_size=4), HOOKS)
 async def test_it_is_all_the_same_whether_plugins_are_async_plain_or_in_a_thread(
-    pool: ThreadPoolExecutor, chain: list[Plugin], hook: str
+    pool: Threads, chain: list[Plugin], hook: str
 ) -> None:
     told = told_by(Model(chain, hook), PAYLOADS[hook])
     for how in ({"awaits": 0}, {"awaits": None}, {"awaits": None, "threaded": True}):

@@ -1,6 +1,6 @@
+import gc
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
@@ -12,14 +12,15 @@ from plugway.executor.chain import Chain
 from plugway.executor.compiler import compile_chains
 from plugway.executor.failing import PLUGIN_ERROR
 from plugway.executor.steps import Policy
+from plugway.executor.threads import Threads
 from plugway_hookspecs import Context, Deny, Mode, Operation, ToolCall, hookimpl
 
 CALL = ToolCall("echo")
 
 
 @pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as pool:
+def pool() -> Iterator[Threads]:
+    with Threads(4) as pool:
         yield pool
 
 
@@ -42,7 +43,14 @@ class Blocks:
         return payload.replace(arguments={"thread": threading.current_thread().name})
 
 
-def chain_of(plugin: object, policy: Policy, pool: ThreadPoolExecutor) -> Chain[ToolCall]:
+class Says:
+    """Has nothing to say."""
+
+    @hookimpl
+    def tool_pre_invoke(self, payload: ToolCall) -> None: ...
+
+
+def chain_of(plugin: object, policy: Policy, pool: Threads) -> Chain[ToolCall]:
     return compile_chains([("p", plugin, policy)], pool)["tool_pre_invoke"]
 
 
@@ -56,7 +64,7 @@ async def until(condition: Any) -> None:
             await anyio.lowlevel.checkpoint()
 
 
-async def test_a_plugin_that_blocks_does_not_stall_the_loop(pool: ThreadPoolExecutor) -> None:
+async def test_a_plugin_that_blocks_does_not_stall_the_loop(pool: Threads) -> None:
     plugin = Blocks()
     outcomes: list[Any] = []
 
@@ -71,34 +79,90 @@ async def test_a_plugin_that_blocks_does_not_stall_the_loop(pool: ThreadPoolExec
     assert outcomes[0].payload.arguments["thread"] != threading.current_thread().name
 
 
-async def test_no_more_threads_run_than_the_pool_has(pool: ThreadPoolExecutor) -> None:
+async def turns(count: int = 100) -> None:
+    for _ in range(count):
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_one_plugin_runs_in_half_of_the_threads(pool: Threads) -> None:
     plugin = Blocks()
     chain = chain_of(plugin, Policy(threaded=True), pool)
     async with anyio.create_task_group() as tasks:
         for _ in range(6):
             tasks.start_soon(chain, CALL, operation())
         await until(lambda: plugin.running == 2)
-        for _ in range(100):
-            await anyio.lowlevel.checkpoint()
+        await turns()
         plugin.go.set()
     assert plugin.most == 2
 
 
-async def test_calls_that_were_given_up_still_count(pool: ThreadPoolExecutor) -> None:
-    plugin = Blocks()
-    chain = chain_of(plugin, Policy(threaded=True, timeout=0.01), pool)
+async def test_no_more_threads_run_than_the_pool_has(pool: Threads) -> None:
+    plugins = [Blocks() for _ in range(3)]
+    async with anyio.create_task_group() as tasks:
+        for number, plugin in enumerate(plugins):
+            steps = [(f"p{number}", plugin, Policy(threaded=True))]
+            chain = compile_chains(steps, pool)["tool_pre_invoke"]
+            for _ in range(3):
+                tasks.start_soon(chain, CALL, operation())
+        await until(lambda: sum(plugin.running for plugin in plugins) == 4)
+        await turns()
+        assert sum(plugin.running for plugin in plugins) == 4
+        for plugin in plugins:
+            plugin.go.set()
+
+
+async def test_a_plugin_that_hangs_neither_fills_the_pool_nor_holds_what_is_given_up(
+    pool: Threads, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin, policy = Blocks(), Policy(threaded=True, timeout=0.01)
+    chain = chain_of(plugin, policy, pool)
     with anyio.fail_after(5):
-        for _ in range(6):
-            outcome = await chain(CALL, operation())
+        for _ in range(20):
+            outcome = await chain(ToolCall("given up"), operation())
             assert isinstance(outcome.verdict, Deny)
             assert outcome.verdict.code == PLUGIN_ERROR
     assert plugin.most == plugin.running == 2
+    assert caplog.text.count("plugin 'p' hangs in all threads that it may have (2)") == 1
+    del outcome
+    assert alive("given up") < 5  # what hangs, and perhaps the last
+    innocent = compile_chains([("other", Says(), Policy(threaded=True))], pool)["tool_pre_invoke"]
+    with anyio.fail_after(5):
+        assert (await innocent(CALL, operation())).verdict is None
     plugin.go.set()
     await until(lambda: not plugin.running)
+    with anyio.fail_after(5):  # it is called again
+        assert (
+            await chain_of(plugin, Policy(threaded=True), pool)(CALL, operation())
+        ).verdict is None
     assert plugin.most == 2
 
 
-async def test_validators_in_threads_run_at_the_same_time(pool: ThreadPoolExecutor) -> None:
+def alive(name: str) -> int:
+    """Return how many calls of that name are still held by anybody."""
+    gc.collect()
+    return sum(each.name == name for each in gc.get_objects() if isinstance(each, ToolCall))
+
+
+async def test_what_is_given_up_while_all_threads_hang_is_not_held(pool: Threads) -> None:
+    hangs, waits = Blocks(), Policy(threaded=True, timeout=0.01)
+    for name in ("a", "b"):
+        chain = compile_chains([(name, hangs, waits)], pool)["tool_pre_invoke"]
+        for _ in range(2):
+            await chain(CALL, operation())
+    assert hangs.running == 4
+    other = compile_chains([("c", Says(), waits)], pool)["tool_pre_invoke"]
+    with anyio.fail_after(5):
+        for _ in range(20):
+            assert (await other(ToolCall("waits"), operation())).verdict is not None
+    assert alive("waits") < 5
+    hangs.go.set()
+    await until(lambda: not hangs.running)
+    patient = compile_chains([("c", Says(), Policy(threaded=True))], pool)["tool_pre_invoke"]
+    with anyio.fail_after(5):
+        assert (await patient(CALL, operation())).verdict is None
+
+
+async def test_validators_in_threads_run_at_the_same_time(pool: Threads) -> None:
     plugin, policy = Blocks(), Policy(Mode.VALIDATE, threaded=True)
     other = Blocks()
     chain = compile_chains([("a", plugin, policy), ("b", other, policy)], pool)["tool_pre_invoke"]
@@ -109,7 +173,7 @@ async def test_validators_in_threads_run_at_the_same_time(pool: ThreadPoolExecut
         other.go.set()
 
 
-async def test_context_variables_reach_the_thread(pool: ThreadPoolExecutor) -> None:
+async def test_context_variables_reach_the_thread(pool: Threads) -> None:
     current: ContextVar[str] = ContextVar("current", default="none")
 
     class Reads:
@@ -123,9 +187,7 @@ async def test_context_variables_reach_the_thread(pool: ThreadPoolExecutor) -> N
 
 
 @pytest.mark.parametrize("error", [ValueError(), StopIteration(), SystemExit(1)])
-async def test_a_failure_in_a_thread_is_the_plugins(
-    error: BaseException, pool: ThreadPoolExecutor
-) -> None:
+async def test_a_failure_in_a_thread_is_the_plugins(error: BaseException, pool: Threads) -> None:
     class Raises:
         @hookimpl
         def tool_pre_invoke(self, payload: ToolCall) -> Any:
@@ -137,7 +199,7 @@ async def test_a_failure_in_a_thread_is_the_plugins(
     assert outcome.verdict.code == PLUGIN_ERROR
 
 
-async def test_an_annotation_from_a_thread_is_on_record(pool: ThreadPoolExecutor) -> None:
+async def test_an_annotation_from_a_thread_is_on_record(pool: Threads) -> None:
     class Notes:
         @hookimpl
         def tool_pre_invoke(self, context: Context) -> None:

@@ -204,7 +204,7 @@ class GatewayConfig(Model):
     background_workers: Whole = Field(default=4, gt=0)
     """How many calls of `background` plugins may run at the same time."""
     threads: Whole = Field(default=8, gt=0)
-    """How many `threaded` plugins may run at the same time."""
+    """How many calls of `threaded` plugins may run at the same time; of one plugin half as many."""
 
     @property
     def exposed(self) -> bool:

@@ -3,11 +3,8 @@
 pluggy checks and keeps the plugins; what could only fail at the first call is refused here.
 """
 
-import asyncio
 import inspect
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
-from contextvars import copy_context
 from functools import partial
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -18,6 +15,7 @@ import pluggy
 from plugway.errors import ChainError, PluginSetupError
 from plugway.executor.chain import Chain, Offer
 from plugway.executor.steps import Call, Policy, Step
+from plugway.executor.threads import Threads
 from plugway.executor.wrapperspecs import WRAPPER, Manager, wrapper_specs
 from plugway.executor.wrapping import WrappingChain
 from plugway.methods import HOOKS
@@ -31,7 +29,7 @@ _STARRED = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 def compile_chains(
     plugins: Sequence[tuple[str, object, Policy]],
-    pool: Executor | None = None,
+    pool: Threads | None = None,
     offer: Offer | None = None,
     *,
     hooks: Hooks = HOOKS,
@@ -56,6 +54,7 @@ def compile_chains(
         except pluggy.PluginValidationError as error:
             raise PluginSetupError(str(error), plugin=name) from error
     policies = {name: policy for name, _, policy in plugins}
+    pool = pool or Threads()
     chains: dict[str, Chain[Any]] = {}
     for hook, (payload, result) in hooks.items():
         steps = _compile_steps(hook, manager, policies, pool)
@@ -68,7 +67,7 @@ def _compile_steps(
     hook: str,
     manager: pluggy.PluginManager,
     policies: Mapping[str, Policy],
-    pool: Executor | None = None,
+    pool: Threads,
 ) -> tuple[Step, ...]:
     """Bind and order the implementations of one hook.
 
@@ -90,7 +89,7 @@ def _compile_steps(
 
 
 def _compile(
-    hook: str, impl: pluggy.HookImpl, policy: Policy, pool: Executor | None, *, wraps: bool
+    hook: str, impl: pluggy.HookImpl, policy: Policy, pool: Threads, *, wraps: bool
 ) -> Step:
     def refuse(message: str) -> ChainError:
         return ChainError(message, plugin=impl.plugin_name, hook=hook)
@@ -106,7 +105,7 @@ def _compile(
     if policy.threaded:
         if awaits:
             raise refuse("'threaded: true' is for a plain def that blocks; this one is async")
-        call, awaits = partial(_in_thread, call, pool), True
+        call, awaits = partial(pool.run, impl.plugin_name, call), True
     if policy.timeout is not None:
         if not awaits:
             message = "a timeout can't stop a plain def: make it async, or say 'threaded: true'"
@@ -149,22 +148,6 @@ def _refuse_unpassable(hook: str, impl: pluggy.HookImpl) -> None:
 def _pick(function: Call, places: Sequence[int], *given: Any) -> Any:
     """Call with some of what is given, in the order in which it was asked for."""
     return function(*[given[place] for place in places])
-
-
-async def _in_thread(call: Call, pool: Executor | None, *given: Any) -> Any:
-    """Run a call in the pool; a call that is given up keeps its thread until it returns."""
-    run = copy_context().run
-    return await asyncio.get_running_loop().run_in_executor(
-        pool, lambda: run(_without_stop_iteration, call, *given)
-    )
-
-
-def _without_stop_iteration(call: Call, *given: Any) -> Any:
-    """Call; a StopIteration can't be passed on through a future (PEP 479 says what instead)."""
-    try:
-        return call(*given)
-    except StopIteration as error:
-        raise RuntimeError from error
 
 
 async def _within(seconds: float, call: Call, *given: Any) -> Any:

@@ -5,7 +5,6 @@ The registry is the only one who talks to pluggy's plugin manager.
 
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from plugway.executor.chain import Chain
 from plugway.executor.compiler import compile_chains
 from plugway.executor.failing import PLUGIN_ERROR
 from plugway.executor.steps import Step
+from plugway.executor.threads import Threads
 from plugway.foreign import describe, is_failure
 from plugway.plugins.guarding import Guarded, guarded, opened, weaker
 from plugway.plugins.hooktable import HookTable
@@ -74,7 +74,7 @@ class Registry:
         self.instances: list[Instance] = []
         self.problems: list[Problem] = []
         self.background = Background(queue, workers)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="plugway-plugin")
+        self._pool = Threads(threads)
         self._chains: dict[str, Chain[Any]] = {}
         self._compiled: list[tuple[Part, ...]] = []
         self._single: dict[tuple[str, str], Chain[Any]] = {}
