@@ -21,7 +21,6 @@ from mcp import Client
 from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
 
 from plugway.cli.logs import write_logs
-
 from plugway.cli.reloading import Reloads
 from plugway.cli.running import Interrupts
 from plugway.config import Config
