@@ -1593,6 +1593,33 @@ async def test_what_plugins_noted_is_nobody_elses(other: Request) -> None:
     assert (await dispatcher.handle(again()))["_meta"]["rounds"] == [2, 2]
 
 
+class Vetoes:
+    @hookimpl
+    async def tool_pre_invoke(self, payload: ToolCall) -> Deny | None:
+        return Deny("no") if "requestState" in payload.extra else None
+
+
+async def test_what_was_noted_is_there_when_a_round_that_failed_is_tried_again() -> None:
+    dispatcher, server = gateway(Counts())
+    server.answers["tools/call"] = WAITING
+    await dispatcher.handle(call())
+    server.answers["tools/call"] = ServerUnavailableError("away", server="s")
+    for _ in range(2):
+        await refusal(dispatcher, again())
+    server.answers["tools/call"] = OK
+    rounds = [(await dispatcher.handle(again()))["_meta"]["rounds"] for _ in range(2)]
+    assert rounds == [[2, 2], [1, 1]]  # as before those that failed, and then no more
+
+
+async def test_what_was_noted_is_gone_when_the_next_round_is_denied() -> None:
+    dispatcher, server = gateway(Counts(), Vetoes(), deny_as_error=True)
+    server.answers["tools/call"] = WAITING
+    await dispatcher.handle(call())
+    assert len(dispatcher.generation.rounds) == 1
+    assert (await refusal(dispatcher, again())).code == 403
+    assert len(dispatcher.generation.rounds) == 0
+
+
 async def test_a_request_that_is_finished_leaves_no_notes() -> None:
     dispatcher, _ = gateway(Counts())
     await dispatcher.handle(call())
@@ -1613,6 +1640,7 @@ def test_notes_are_kept_in_a_bounded_number_and_for_a_bounded_time() -> None:
     now[0] = KEEP_SECONDS
     rounds.resume(found[2], {"requestState": "2"})
     assert [operation.states for operation in found] == [{}, {"p": {"n": 1}}, {}]
+    assert len(rounds) == 0  # nobody has to push out what expired
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,20 @@ class _Guarded:
         """The same as plugins see it, once one has to; the two are only replaced together."""
 
     async def answer(self, params: dict[str, Any], target: Target) -> dict[str, Any]:
+        """Answer as one round of a request, of which there may have been others."""
+        give_back = self.parts.rounds.resume(self.operation, params)
+        if give_back is None:
+            return await self._answer(params, target)
+        try:
+            return await self._answer(params, target)
+        except BaseException:
+            if not self.operation.denied:
+                give_back()
+            raise
+
+    async def _answer(self, params: dict[str, Any], target: Target) -> dict[str, Any]:
         operation, rounds = self.operation, self.parts.rounds
         asked_for = operation.name
-        rounds.resume(operation, params)
         outcome = await self._pass(params, target)
         if isinstance(outcome.verdict, Deny):
             return self._denied(outcome)

@@ -8,6 +8,7 @@ what they noted in the first round is there in the next.
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from time import monotonic
 from typing import Any
@@ -19,6 +20,10 @@ MAX_KEPT = 1000
 
 KEEP_SECONDS = 600.0
 """How long a client may take to answer."""
+
+
+GiveBack = Callable[[], None]
+"""Keeps notes again, for another try at the same round."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,18 +55,38 @@ class Rounds:
         if not isinstance(state, str) or not (operation.states or operation.shared):
             return
         until = self._clock() + KEEP_SECONDS
-        self._kept[_key(operation, name, state)] = _Notes(operation.states, operation.shared, until)
+        notes = _Notes(operation.states, operation.shared, until)
+        self._keep(_key(operation, name, state), notes)
+
+    def resume(self, operation: Operation, params: Mapping[str, Any]) -> GiveBack | None:
+        """Give an operation the notes of the round before, if there was one; they serve once.
+
+        Returns what has to be called if the operation fails, since its client may try again: it
+        keeps the notes as they were.
+        """
+        state = params.get("requestState")
+        if not isinstance(state, str):
+            return None
+        key = _key(operation, operation.name, state)
+        self._expire()
+        notes = self._kept.pop(key, None)
+        if notes is None or notes.until <= self._clock():
+            return None
+        operation.states = {plugin: dict(own) for plugin, own in notes.states.items()}
+        operation.shared = dict(notes.shared)
+        return partial(self._keep, key, notes)
+
+    def _keep(self, key: bytes, notes: _Notes) -> None:
+        self._kept[key] = notes
+        self._expire()
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
 
-    def resume(self, operation: Operation, params: Mapping[str, Any]) -> None:
-        """Give an operation the notes of the round before, if there was one; they serve once."""
-        state = params.get("requestState")
-        if not isinstance(state, str):
-            return
-        notes = self._kept.pop(_key(operation, operation.name, state), None)
-        if notes is not None and notes.until > self._clock():
-            operation.states, operation.shared = notes.states, notes.shared
+    def _expire(self) -> None:
+        """Forget what nobody came back for; the oldest are in front."""
+        now = self._clock()
+        while self._kept and next(iter(self._kept.values())).until <= now:
+            self._kept.popitem(last=False)
 
 
 def _key(operation: Operation, name: str, state: str) -> bytes:
