@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from plugway_hookspecs.errors import NotJsonError
 from plugway_hookspecs.frozen import EMPTY, freeze
 from plugway_hookspecs.payloads import Payload
 
@@ -17,8 +18,8 @@ class Deny:
 
     For `tools/call` the client gets an `isError` result that the model can read and react to (by
     configuration a JSON-RPC error); for everything else a JSON-RPC error. `reason` and `code` reach
-    the client; `description` and `details` stay in the record. Raises `TypeError` for fields of
-    another type.
+    the client; `description` and `details` stay in the record. Raises `NotJsonError` for fields
+    of another type.
     """
 
     reason: str
@@ -41,7 +42,7 @@ class Deny:
 def _text(name: str, value: Any) -> str:
     """Return a text that can be encoded: a reason may quote a lone surrogate."""
     if not isinstance(value, str):
-        raise TypeError(f"Deny: {name} must be a str, not {type(value).__name__}")
+        raise NotJsonError(f"{type(value).__name__} instead of a string", name)
     plain = str.__str__(value)
     return plain if plain.isascii() else plain.encode(errors="backslashreplace").decode()
 
@@ -50,7 +51,7 @@ def _number(name: str, value: Any) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"Deny: {name} must be an int or None, not {type(value).__name__}")
+        raise NotJsonError(f"{type(value).__name__} instead of an integer or None", name)
     return int.__int__(value)
 
 

@@ -104,8 +104,6 @@ class _Call:
         found: list[Any] = [finding.value for finding in outcome.findings]
         match outcome.verdict:
             case Deny() as deny:
-                if not (type(deny.reason) is type(deny.code) is str):
-                    self.breaks(promises.NOT_JSON, f"reason and code must be text: {deny!r}")
                 found.append(deny.details)
             case Respond(result):
                 found.append(self._keep(result))
