@@ -332,6 +332,28 @@ async def test_whatever_a_startup_raises_is_a_problem_of_that_plugin(
     assert "s3cret" not in found
 
 
+async def test_where_a_startup_failed_is_in_the_log_without_the_words_of_the_error(
+    kinds: Kinds, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "plugway")
+    secret = "s3cret"
+
+    class Fails(Guard):
+        @hookimpl
+        async def plugin_startup(self) -> None:
+            self.dig()
+
+        def dig(self) -> None:
+            raise ValueError(secret)
+
+    found = await reasons("plugins: [{name: a, kind: f}]", kinds(f=Fails))
+    assert found.endswith("; the log has the stack at level debug (-v)")
+    assert "plugin 'a': plugin_startup failed" in caplog.text
+    assert "in plugin_startup" in caplog.text
+    assert "in dig" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
 async def test_a_startup_that_hangs_is_given_up(
     kinds: Kinds, monkeypatch: pytest.MonkeyPatch
 ) -> None:

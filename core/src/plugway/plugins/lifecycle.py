@@ -14,7 +14,7 @@ from plugway.config import Config, PluginEntry
 from plugway.errors import PluginSetupError
 from plugway.executor.conditions import compile_conditions
 from plugway.executor.steps import Policy
-from plugway.foreign import describe, is_failure
+from plugway.foreign import describe, is_failure, stack
 from plugway.plugins.discovery import KindSource, validate_hooks
 from plugway.plugins.hookcheck import implementations
 from plugway.plugins.hooktable import HookTable
@@ -115,7 +115,10 @@ def _construct(config: Config, index: int, kind: type[Plugin]) -> Plugin:
 
 def _setup_error(what: str, error: BaseException, plugin: str) -> PluginSetupError:
     """Repeat only what was written for operators; other messages may quote a secret."""
-    message = str(error) if isinstance(error, PlugwayError) else f"{what} {describe(error)}"
+    log.debug("plugin %r: %s failed\n%s", plugin, what, stack(error))
+    if isinstance(error, PlugwayError):
+        return PluginSetupError(str(error), plugin=plugin)
+    message = f"{what} {describe(error)}; the log has the stack at level debug (-v)"
     return PluginSetupError(message, plugin=plugin)
 
 
