@@ -806,7 +806,7 @@ async def test_text_that_is_hard_to_encode_has_a_size_too(text: str) -> None:
     assert server.requests[0][1]["arguments"] == {"x": text, "y": 2**70}
 
 
-async def test_a_request_ends_at_its_deadline() -> None:
+async def test_a_request_ends_at_its_deadline(caplog: pytest.LogCaptureFixture) -> None:
     async def never(**_: Any) -> dict[str, Any]:
         await anyio.sleep_forever()
         return {}
@@ -815,7 +815,9 @@ async def test_a_request_ends_at_its_deadline() -> None:
     server.tells["tools/call"] = never
     with anyio.fail_after(5):
         error = await refusal(dispatcher, call())
-    assert (error.code, error.message) == (504, "tools/call took longer than 0.01 s")
+    said = "tools/call 's__a' took longer than 0.01 s (gateway.request_timeout)"
+    assert (error.code, error.message) == (504, said)
+    assert f": {said}" in caplog.text
 
 
 async def test_plugins_know_the_deadline_and_it_ends_them_too() -> None:

@@ -39,6 +39,9 @@ from plugway_hookspecs import (
 Listener = Callable[[Operation, RpcError | None], None]
 """Takes a finished operation, its record, and the error that the client got, if any."""
 
+NAME = 200
+"""How many characters of a name are told."""
+
 log = logging.getLogger(__name__)
 
 
@@ -121,8 +124,7 @@ class Dispatcher:
             return shape(
                 request.method, result, modern=request.modern, server_info=self.server_info
             )
-        limit = f"{parts.request_timeout:g} s"
-        raise RpcError(TIMED_OUT, f"{operation.method} took longer than {limit}")
+        raise _timed_out(request, operation, parts.request_timeout)
 
     async def _route(
         self, parts: Generation, request: Request, operation: Operation
@@ -166,6 +168,16 @@ def _tell(listener: Listener, operation: Operation, error: RpcError | None) -> N
     except Exception as failure:  # noqa: BLE001 - foreign code
         what = describe(failure)
         log.error("a listener failed for request %s: it %s", operation.id, what)  # noqa: TRY400
+
+
+def _timed_out(request: Request, operation: Operation, limit: float) -> RpcError:
+    """Log that a request took too long, and return what its client reads."""
+    fetch = FETCHES.get(request.method)
+    asked = request.params.get(fetch.kind.identifier) if fetch else None
+    what = request.method if asked is None else f"{request.method} {str(asked)[:NAME]!r}"
+    said = f"{what} took longer than {limit:g} s (gateway.request_timeout)"
+    log.warning("request %s: %s", operation.id, said)
+    return RpcError(TIMED_OUT, said)
 
 
 def _explain(error: Exception, operation: Operation) -> RpcError:
