@@ -4,6 +4,7 @@ import gc
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -20,14 +21,19 @@ from plugway.jsonrpc import RpcError
 from plugway.reloading import Changes
 from plugway_hookspecs import (
     Client,
+    Context,
     Deny,
+    HookRegistrar,
     Host,
     Part,
+    Payload,
     Plugin,
     PluginConfig,
+    Respond,
     ToolCall,
     ToolResult,
     hookimpl,
+    hookspec,
 )
 
 Kinds = Callable[..., None]
@@ -365,6 +371,69 @@ async def test_who_does_not_end_is_not_waited_for_longer_than_it_may_take(
         await reload(gateway, config())
         await let_go.wait()
     assert "1 requests don't end" in caplog.text
+
+
+@dataclass(frozen=True, slots=True)
+class Score(Payload):
+    """What the hook of these tests is fired with."""
+
+
+class ScoreHooks:
+    @hookspec
+    async def reload_scored(self, payload: Score, context: Context) -> Score | Deny | None:
+        """Judge a score."""
+
+
+class Fires(Plugin):
+    """Fires a hook when the test lets it go on, if anybody implements it."""
+
+    @staticmethod
+    @hookimpl
+    def register_hooks(registrar: HookRegistrar) -> None:
+        registrar.add(ScoreHooks)
+
+    @hookimpl
+    async def plugin_startup(self, host: Host) -> None:
+        self.host = host
+        self.reached, self.open = anyio.Event(), anyio.Event()
+
+    @hookimpl
+    async def tool_pre_invoke(self, context: Context) -> Deny | Respond | None:
+        self.reached.set()
+        await self.open.wait()
+        if not self.host.implemented("reload_scored", context):
+            return None
+        outcome = await self.host.fire("reload_scored", Score(), context)
+        return outcome.verdict
+
+
+async def test_a_request_fires_hooks_in_the_chains_that_it_began_with(
+    local_gateway: LocalGateway, install_kinds: Kinds
+) -> None:
+    class Denies(Plugin):
+        @hookimpl
+        async def reload_scored(self) -> Deny:
+            return Deny(f"scored by {self.name}")
+
+    found: list[Any] = []
+    install_kinds(fires=Fires, denies=Denies)
+    fires = "{name: f, kind: fires}"
+    with anyio.fail_after(5):
+        async with local_gateway(config(fires, "{name: d, kind: denies}")) as gateway:
+            firing = plugin(gateway, "f")
+            async with anyio.create_task_group() as tasks:
+
+                async def early() -> None:
+                    found.append(await call(gateway))
+
+                tasks.start_soon(early)
+                await firing.reached.wait()
+                await reload(gateway, config(fires))
+                firing.open.set()
+            assert plugin(gateway, "f") is firing
+            found.append(await call(gateway))
+    assert [result.get("isError", False) for result in found] == [True, False]
+    assert "scored by d" in found[0]["content"][0]["text"]
 
 
 async def test_background_work_is_done_before_its_plugin_is_stopped(

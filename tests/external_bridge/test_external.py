@@ -73,7 +73,7 @@ class Host:
 
     def parts_changed(self) -> None: ...
 
-    def implemented(self, hook: str) -> bool:
+    def implemented(self, hook: str, context: Context) -> bool:
         return False
 
     async def fire(self, hook: str, payload: P, context: Context) -> Outcome[P]:

@@ -95,6 +95,9 @@ class Operation:
     findings: list[Finding] = field(default_factory=_FINDINGS)
     record: list[Any] | None = None
     """Where the chain writes its record; None when nobody listens."""
+    chains: Callable[[str], Any] | None = None
+    """Returns the chain of a hook as this operation meets it, whatever a reload does meanwhile;
+    None where there are no others than those that the plugins were started with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

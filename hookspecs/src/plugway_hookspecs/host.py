@@ -60,8 +60,8 @@ class Host(Protocol):
         """
         ...
 
-    def implemented(self, hook: str) -> bool:
-        """Whether a plugin implements a custom hook now; spares making a payload for nobody.
+    def implemented(self, hook: str, context: Context) -> bool:
+        """Whether `fire` would call anybody; spares making a payload for nobody.
 
         Raises `PluginError` where no configured plugin adds the hook.
         """

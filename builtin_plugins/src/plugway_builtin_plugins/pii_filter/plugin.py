@@ -67,7 +67,7 @@ class PiiFilter(AsyncPayloadPlugin):
         texts = read_texts([*parts(payload), *entries(payload)])
         suspicious = self._masker.scanner.may_hit(texts)
         ruling: Ruling | Deny = NO_RULING
-        if self._host is not None and self._host.implemented("pii_found"):
+        if self._host is not None and self._host.implemented("pii_found", context):
             found = collect(payload, self._masker, self._uris) if suspicious else []
             shown = PiiFindings([each._asdict() for each in found], texts.values, hook)
             ruling = await self._ask(self._host, shown, context)

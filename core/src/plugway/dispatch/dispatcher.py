@@ -120,6 +120,7 @@ class Dispatcher:
     async def _handle(self, request: Request, operation: Operation) -> dict[str, Any]:
         with self.generation as parts, anyio.move_on_after(parts.request_timeout) as scope:
             operation.deadline = scope.deadline
+            operation.chains = parts.chains.chain
             result = await self._route(parts, request, operation)
             return shape(
                 request.method, result, modern=request.modern, server_info=self.server_info

@@ -12,6 +12,7 @@ from plugway_hookspecs import (
     Payload,
     Server,
 )
+from plugway_hookspecs.context import operation_of
 
 P = TypeVar("P", bound=Payload)
 
@@ -24,6 +25,7 @@ class PluginHost:
     servers: Mapping[str, Server]
     changed: Callable[[], None]
     chains: Chains
+    """Where hooks are fired for an operation that does not bring its own chains."""
     asked: dict[str, Server | None] = field(default_factory=dict[str, Server | None], init=False)
     """The servers that the plugin wanted to know, with what it got."""
     logger: logging.Logger = field(init=False)
@@ -40,10 +42,14 @@ class PluginHost:
         """Read the plugin's parts again and compile the chains anew."""
         self.changed()
 
-    def implemented(self, hook: str) -> bool:
-        """Whether a plugin implements a custom hook now; raises `PluginError`."""
-        return bool(custom_chain(self.chains, hook, self.name))
+    def implemented(self, hook: str, context: Context) -> bool:
+        """Whether firing a custom hook would call anybody; raises `PluginError`."""
+        return bool(custom_chain(self._chains_of(context), hook, self.name))
 
     async def fire(self, hook: str, payload: P, context: Context) -> Outcome[P]:
         """Run the chain of a custom hook in the operation of `context`; raises `PluginError`."""
-        return await fire(self.chains, hook, payload, context, plugin=self.name)
+        return await fire(self._chains_of(context), hook, payload, context, plugin=self.name)
+
+    def _chains_of(self, context: Context) -> Chains:
+        """Return the chains that a request began with: a reload replaces those of the host."""
+        return operation_of(context).chains or self.chains

@@ -540,9 +540,10 @@ async def test_a_plugin_can_ask_whether_anybody_would_hear_it(judges: None, open
     for others, heard in ([], False), (["judge"], True), ([judge("j", mode="background")], True):
         async with opened("scorer", *others) as registry:
             host = next(i.plugin for i in registry.instances if i.name == "scorer").host
-            assert host.implemented("acme_scored") is heard
+            context = Context(operation(), Scope("scorer"))
+            assert host.implemented("acme_scored", context) is heard
             with pytest.raises(PluginError, match="no such hook"):
-                host.implemented("acme_scord")
+                host.implemented("acme_scord", context)
 
 
 async def test_the_context_of_the_one_who_fires_gives_the_operation(
