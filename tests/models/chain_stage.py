@@ -44,6 +44,11 @@ class Registered:
     """A plugin object; its hooks are set on it."""
 
 
+def may_time_out(plugin: Plugin) -> bool:
+    """Whether it can have a timeout of the chain's; all others raise one of their own."""
+    return plugin.sends is None or not plugin.mode.observes
+
+
 class Stage:
     """One chain of real plugins, the server behind it, and a note of what each of them saw."""
 
@@ -114,7 +119,7 @@ class Stage:
             plugin.mode,
             plugin.on_error,
             plugin.priority,
-            timeout=0.0 if "time out" in plugin.does else None,
+            timeout=0.0 if "time out" in plugin.does and may_time_out(plugin) else None,
             threaded=plugin.threaded,
             when=None if says is None else lambda _: says,
             skip_disabled=plugin.passed_while_disabled,
@@ -195,6 +200,8 @@ class Stage:
     async def act_async(self, plugin: Plugin, payload: Any) -> Any:
         match self.deed(plugin):
             case "time out":
+                if not may_time_out(plugin):
+                    raise TimeoutError
                 return await anyio.sleep_forever()
             case "await something cancelled":
                 return await something_cancelled()

@@ -387,6 +387,11 @@ def test_a_background_wrapper_is_refused() -> None:
         compile_chains([("p", Wraps(passes), Policy(Mode.BACKGROUND))])
 
 
+def test_a_timeout_of_a_wrapper_that_only_observes_is_refused() -> None:
+    with pytest.raises(ChainError, match="ends the call that it wraps, which mode audit may not"):
+        compile_chains([("p", Wraps(passes), Policy(Mode.AUDIT, timeout=1))])
+
+
 async def test_background_plugins_get_what_was_sent_in_the_end() -> None:
     offered: list[Any] = []
 
@@ -630,6 +635,9 @@ async def test_a_wrappers_timeout_ends_what_it_wraps() -> None:
         assert outcome.verdict.code == PLUGIN_ERROR
         assert ended.is_set()
         assert lines(op)[0].detail == "timed out"
+        told = outcome.verdict.reason
+        late = "the call took longer than 0.01 s, the timeout of plugin 'p0'"
+        assert (told == late) is (on_error is OnError.IGNORE)
 
 
 async def test_the_end_of_the_request_ends_a_wrapper_and_is_recorded() -> None:

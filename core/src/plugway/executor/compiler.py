@@ -106,6 +106,9 @@ def _compile(
         if awaits:
             raise refuse("'threaded: true' is for a plain def that blocks; this one is async")
         call, awaits = partial(pool.run, impl.plugin_name, call), True
+    if wraps and policy.mode.observes and policy.timeout is not None:
+        message = "a wrapper's timeout ends the call that it wraps, which mode audit may not"
+        raise refuse(f"{message}: leave it out, or say 'mode: enforce'")
     if policy.timeout is not None:
         if not awaits:
             message = "a timeout can't stop a plain def: make it async, or say 'threaded: true'"

@@ -76,6 +76,14 @@ class Failures:
         """Return the deny that a failure of a plugin becomes."""
         return Deny(f"plugin {step.scope.plugin!r} failed, and it guards this", code=PLUGIN_ERROR)
 
+    def given_up(self, step: Step, error: Any) -> Deny:
+        """Return the deny of a call that a wrapper ended, though its failures count for nothing."""
+        name, limit = step.scope.plugin, step.policy.timeout
+        reason = f"plugin {name!r} gave up what it wraps"
+        if isinstance(error, TimeoutError) and limit is not None:
+            reason = f"the call took longer than {limit:g} s, the timeout of plugin {name!r}"
+        return Deny(reason, code=PLUGIN_ERROR)
+
     def lost(self, step: Step) -> PluginError:
         """Return the error of a validator that was cancelled, though none before it denied."""
         return PluginError("was cancelled", plugin=step.scope.plugin, hook=self.hook)

@@ -272,7 +272,7 @@ class _Turn:
             await self._go(self.payload)
         elif isinstance(self.raised, Exception):
             raise self.raised
-        return self.outcome or self._denied(self.chain.failures.deny(self.step))
+        return self.outcome or self._denied(self.chain.failures.given_up(self.step, self.answer))
 
     def _denied(self, deny: Deny) -> Outcome[Any]:
         payload = self.outcome.payload if self.outcome else self.payload
