@@ -80,6 +80,12 @@ async def test_what_is_queued_is_done_though_the_gateway_is_cancelled() -> None:
     assert plugin.seen == [CALL]
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the log says of dropped calls."""
+    parts = [record.getMessage().partition("calls dropped, ") for record in caplog.records]
+    return [what for _, _, what in parts if what]
+
+
 async def test_what_does_not_fit_is_dropped_counted_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -93,7 +99,21 @@ async def test_what_does_not_fit_is_dropped_counted_and_logged(
             assert background.dropped == 3
             plugin.go.set()
     assert len(plugin.seen) == 3
-    assert "background calls dropped, the queue is full: 3 so far" in caplog.text
+    assert told(caplog) == ["the queue is full: 1 so far", "the queue is full: 3 so far"]
+
+
+async def test_the_log_tells_of_dropped_calls_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = 0.0
+    background = Background(1, clock=lambda: now)
+    chain = compile_chains([("p", Keeps(), IN_BACKGROUND)], offer=background.offer)
+    for now in (0.0, 1.0, 59.0, 60.0, 61.0):  # noqa: B007 - the clock reads it
+        await chain["tool_pre_invoke"](CALL, operation())
+    assert told(caplog) == [
+        "the gateway is stopping: 1 so far",
+        "the gateway is stopping: 4 so far",
+    ]
 
 
 async def test_what_comes_when_the_gateway_has_stopped_is_dropped_and_counted() -> None:

@@ -200,7 +200,8 @@ class GatewayConfig(Model):
     deny_as: Literal["result", "error"] = "result"
     """How a denied tool call reaches the client: a result that the model reads, or an error."""
     background_queue: Whole = Field(default=1000, gt=0)
-    """How many calls may wait for `background` plugins; what is over is dropped, and counted."""
+    """How many calls may wait for `background` plugins, each with its payload; what is over is
+    dropped, and counted."""
     background_workers: Whole = Field(default=4, gt=0)
     """How many calls of `background` plugins may run at the same time."""
     threads: Whole = Field(default=8, gt=0)

@@ -1,8 +1,10 @@
 """Background plugins: a bounded queue behind the chains, drained when the gateway stops."""
 
 import logging
-from collections.abc import AsyncGenerator
+import math
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 import anyio
@@ -21,15 +23,24 @@ DRAIN_SECONDS = 5.0
 CALL_SECONDS = 60.0
 """How long one call may take; nobody waits for it, but others stand behind it."""
 
+QUIET_SECONDS = 60.0
+"""How long the log says nothing more of dropped calls, once it has said so."""
+
 Work = tuple[Step, Payload, Operation]
 
 
 class Background:
-    """Takes calls without waiting; what does not fit is dropped and counted."""
+    """Takes calls without waiting; what does not fit is dropped and counted.
 
-    def __init__(self, size: int, workers: int = 1) -> None:
+    What waits is counted by calls: it may hold as many payloads, each up to `max_payload_bytes`.
+    """
+
+    def __init__(self, size: int, workers: int = 1, clock: Callable[[], float] = monotonic) -> None:
         """Make room for `size` calls that wait, and run `workers` at the same time."""
         self.dropped = 0
+        self._clock = clock
+        self._untold = ""
+        self._quiet_until = -math.inf
         self._size = size
         self._workers = workers
         self._under_way = 0
@@ -49,7 +60,16 @@ class Background:
 
     def _drop(self, count: int, why: str) -> None:
         self.dropped += count
-        log.warning("background calls dropped, %s: %d so far", why, self.dropped)
+        self._untold = why
+        if self._clock() >= self._quiet_until:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Log what was dropped since it was last said."""
+        if self._untold:
+            log.warning("background calls dropped, %s: %d so far", self._untold, self.dropped)
+            self._quiet_until = self._clock() + QUIET_SECONDS
+            self._untold = ""
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -71,6 +91,7 @@ class Background:
                     scope.deadline = anyio.current_time() + DRAIN_SECONDS
             if left := receive.statistics().current_buffer_used + self._under_way:
                 self._drop(left, "the gateway is stopping")
+            self._tell()
         if failure is not None:
             raise failure
 
