@@ -75,6 +75,18 @@ async def test_it_says_what_it_serves_and_where() -> None:
     ]
 
 
+async def test_the_configuration_is_named_as_for_every_other_command(tmp_path: Path) -> None:
+    config = tmp_path / "plugins.yaml"
+    config.write_text("plugins: [{name: masked, kind: pii_filter}]\n")
+    command = [sys.executable, "-m", "plugway", "host", "-c", str(config), "--port", "0"]
+    with anyio.fail_after(20):
+        async with await anyio.open_process(command, stdin=None) as process:
+            assert process.stderr is not None
+            said = await line(BufferedByteReceiveStream(process.stderr))
+            process.terminate()
+    assert said.startswith("serving masked at ")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("arguments", [["--stdio"], ["--port", "0"]])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

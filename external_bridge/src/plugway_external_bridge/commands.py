@@ -18,6 +18,7 @@ def register_commands(cli: CommandGroup) -> None:
 
 @click.command("host")
 @click.option(
+    "-c",
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
     help="The configuration with the plugins to serve.",

@@ -239,8 +239,8 @@ def test_two_plugins_of_one_name_are_refused() -> None:
 def test_a_plugin_s_server_must_exist() -> None:
     text = "mcpServers: {safety: {command: x}}\nplugins: [{name: a, kind: k, server: safty}]\n"
     assert refusal(text) == (
-        "configuration:2: plugins[0].server: is not in mcpServers, not 'safty'; did you mean "
-        "'safety'?"
+        "configuration:2: plugins[0].server: expected a server in mcpServers, not 'safty'; "
+        "did you mean 'safety'?"
     )
 
 

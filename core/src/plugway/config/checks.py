@@ -35,7 +35,7 @@ def dead_conditions(servers: Servers, plugins: Plugins) -> Iterator[str]:
 def _unknown_servers(servers: Servers, plugins: Plugins) -> Iterator[InitErrorDetails]:
     for index, plugin in enumerate(plugins):
         if plugin.server is not None and plugin.server not in servers:
-            found = problem("server", "is not in mcpServers", choices=list(servers))
+            found = problem("server", "expected a server in mcpServers", choices=list(servers))
             yield _at(found, "plugins", index, "server")
 
 

@@ -5,9 +5,9 @@ from typing import Any
 from rich.console import Console
 from rich.panel import Panel
 from rich.syntax import Syntax
-from rich.table import Table
 from rich.text import Text
 
+from plugway.cli.output import Cell, Row, print_rows
 from plugway.executor.record import StepRecord, lines
 from plugway_hookspecs import Operation
 
@@ -43,30 +43,23 @@ def show_call(
     shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     era = operation.client.protocol_version
     console.print(Text(f"    {name}({shown})   client speaks {era}"), style="cyan")
-    console.print(_chain(lines(operation)))
+    print_rows(console, [_step(step) for step in lines(operation)], indent=4)
     error = getattr(result, "is_error", False)
     text = " ".join(" ".join(getattr(block, "text", "") for block in result.content).split())
     console.print(Text.assemble("    → ", (text, "red" if error else "green")))
 
 
-def _chain(steps: list[StepRecord]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for column in ("", "hook", "plugin", "decision"):
-        table.add_column(column)
-    table.add_column("time", justify="right")
-    table.add_column("why")
-    for step in steps:
-        colour = COLOURS.get(step.applied, "red")
-        findings = ", ".join(f"{f.key}: {f.value}" for f in step.findings)
-        table.add_row(
-            "   ",
-            Text(step.hook, "dim"),
-            step.plugin,
-            Text(step.applied, colour),
-            Text(f"{step.duration_ns / 1000:.0f} µs", "dim"),
-            Text(step.detail or findings, "dim"),
-        )
-    return table
+def _step(step: StepRecord) -> Row:
+    """Return one turn of a plugin: the widest column last, and what there is to say under it."""
+    cells: list[Cell] = [
+        Text(step.hook, "dim"),
+        Text(step.applied, COLOURS.get(step.applied, "red")),
+        Text(f"{step.duration_ns / 1000:.0f} µs".rjust(8), "dim"),
+        step.plugin,
+    ]
+    findings = ", ".join(f"{found.key}: {found.value}" for found in step.findings)
+    said = step.detail or findings
+    return Row(cells, [Text(said, "dim")] if said else [])
 
 
 def show_next(console: Console) -> None:
