@@ -59,12 +59,14 @@ class _Guarded:
         give_back = self.parts.rounds.resume(self.operation, params)
         if give_back is None:
             return await self._answer(params, target)
+        answered = False
         try:
-            return await self._answer(params, target)
-        except BaseException:
-            if not self.operation.denied:
+            result = await self._answer(params, target)
+            answered = True
+        finally:
+            if not (answered or self.operation.denied):
                 give_back()
-            raise
+        return result
 
     async def _answer(self, params: dict[str, Any], target: Target) -> dict[str, Any]:
         operation, rounds = self.operation, self.parts.rounds
