@@ -1,4 +1,4 @@
-"""Tell a plugin's failure, and describe it without its text, which may quote a payload."""
+"""Tell a plugin's failure, and describe for the log what failed, without what quotes a payload."""
 
 import asyncio
 import math
@@ -7,7 +7,10 @@ from typing import cast
 
 import anyio
 
-from plugway_hookspecs import PluginError
+from plugway_hookspecs import Operation, PluginError
+
+NAME, WORDS = 200, 300
+"""How many characters of a name are logged, and of a sentence."""
 
 
 def is_failure(error: BaseException, *, scoped: bool = False) -> bool:
@@ -59,3 +62,14 @@ def describe(error: BaseException) -> str:
 def stack(error: BaseException) -> str:
     """Return the stack of an exception, one line for each frame."""
     return "".join(traceback.format_tb(error.__traceback__))
+
+
+def about(operation: Operation) -> str:
+    """Name a request in the log, by its id and by what it asks for."""
+    name = f" {operation.name[:NAME]!r}" if operation.name else ""
+    return f"request {operation.id} ({one_line(operation.method)}{name})"
+
+
+def one_line(text: str) -> str:
+    """Return others' words as they can stand in a log: short, and on one line."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:WORDS])

@@ -806,6 +806,17 @@ async def test_text_that_is_hard_to_encode_has_a_size_too(text: str) -> None:
     assert server.requests[0][1]["arguments"] == {"x": text, "y": 2**70}
 
 
+async def test_why_a_server_was_unavailable_is_one_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    dispatcher, server = gateway()
+    server.answers["tools/call"] = ServerUnavailableError("server 's' said:\nbye", server="s")
+    await refusal(dispatcher, call())
+    (line,) = caplog.messages
+    assert line.endswith(" (tools/call 's__a') failed: server 's' said:\\nbye")
+    assert line.startswith("request ")
+
+
 async def test_a_request_ends_at_its_deadline(caplog: pytest.LogCaptureFixture) -> None:
     async def never(**_: Any) -> dict[str, Any]:
         await anyio.sleep_forever()

@@ -222,7 +222,9 @@ async def test_a_plugin_that_cancels_its_task_does_not_end_the_worker(
     assert caplog.text.count("background plugin 'p' failed in tool_pre_invoke: ") == 3
 
 
-async def test_a_plugin_that_is_to_be_disabled_after_an_error_is() -> None:
+async def test_a_plugin_that_is_to_be_disabled_after_an_error_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     plugin, policy = Fails(ValueError()), Policy(Mode.BACKGROUND, OnError.DISABLE)
     with anyio.fail_after(5):
         async with chain_of(plugin, policy) as (chain, _):
@@ -230,6 +232,7 @@ async def test_a_plugin_that_is_to_be_disabled_after_an_error_is() -> None:
                 await chain(CALL, operation())
     assert plugin.called == 1
     assert policy.health.rests
+    assert ", in request 1 (tools/call 'echo'); it rests for " in caplog.text
 
 
 async def test_a_trial_that_is_given_up_when_the_gateway_stops_is_over(

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 from typing import Any
 
 import anyio
@@ -80,6 +81,21 @@ class Clock:
 
 def disabling(clock: Clock, **more: Any) -> Policy:
     return Policy(on_error=OnError.DISABLE, retry_after=30, health=Health(clock), **more)
+
+
+async def test_the_log_says_in_which_request_a_plugin_failed_how_long_it_rests_and_when_it_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    clock = Clock()
+    chain = chain_of(Raises(ValueError(), None), disabling(clock))
+    await chain(CALL, operation())
+    clock.now = 30.0
+    await chain(CALL, operation())
+    failure, back = caplog.messages
+    assert failure.startswith("plugin 'p' failed in tool_pre_invoke: raised ValueError at ")
+    assert failure.endswith(", in request 1 (tools/call 'echo'); it rests for 30 s")
+    assert back == "plugin 'p' works again"
 
 
 async def test_a_disabled_plugin_is_tried_again_when_its_time_is_over() -> None:

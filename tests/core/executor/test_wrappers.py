@@ -1,4 +1,5 @@
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -764,7 +765,10 @@ async def test_a_wrapper_that_rests_blocks_or_is_passed_over_as_the_operator_say
         assert lines(op)[0].detail == "is disabled after an error"
 
 
-async def test_a_wrapper_that_works_again_is_taken_back() -> None:
+async def test_a_wrapper_that_works_again_is_taken_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     now = [0.0]
     fails = [True]
 
@@ -780,6 +784,7 @@ async def test_a_wrapper_that_works_again_is_taken_back() -> None:
     now[0], fails[0] = 31.0, False
     assert result(await chain(CALL, operation(), Server())) is RESULT
     assert not health.rests
+    assert caplog.messages[-1] == "plugin 'w' works again"
 
 
 async def test_a_chain_with_wrappers_needs_what_they_wrap() -> None:

@@ -15,7 +15,7 @@ from plugway.dispatch.completing import complete
 from plugway.dispatch.exchange import Request
 from plugway.dispatch.fetching import fetch_one
 from plugway.dispatch.shaping import answer_denied, shape, trace_context, unavailable_meta
-from plugway.foreign import describe, stack
+from plugway.foreign import about, describe, one_line, stack
 from plugway.generation import Generation
 from plugway.jsonrpc import (
     INTERNAL_ERROR,
@@ -187,14 +187,14 @@ def _explain(error: Exception, operation: Operation) -> RpcError:
         case ServerTimeoutError():
             return RpcError(UPSTREAM_UNAVAILABLE, error.message)
         case ServerUnavailableError():  # the reason may quote the server, and no guard has seen it
-            log.warning("request %s failed: %r", operation.id, error.message[:300])
+            log.warning("%s failed: %s", about(operation), one_line(error.message))
             hint = f"the gateway's log says why, under request {operation.id}"
             message = f"Server {error.server!r} is unavailable; {hint}"
             return RpcError(UPSTREAM_UNAVAILABLE, message)
         case ServerError():
             return RpcError(error.code, error.message, error.data)
         case _:
-            where = operation.id, operation.method, describe(error), stack(error)
-            log.error("request %s (%s) failed: it %s\n%s", *where)
+            where = about(operation), describe(error), stack(error)
+            log.error("%s failed: it %s\n%s", *where)
             message = f"Internal error; the gateway's log has it under request {operation.id}"
             return RpcError(INTERNAL_ERROR, message)

@@ -9,6 +9,7 @@ from mcp_types.methods import CACHEABLE_METHODS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from plugway.federation.catalog import Unavailable
+from plugway.foreign import about
 from plugway.jsonrpc import DENIED, RpcError
 from plugway.jsonvalues import is_object
 from plugway_hookspecs import Deny, Operation, Outcome
@@ -107,8 +108,8 @@ def answer_denied(outcome: Outcome[Any], operation: Operation, *, as_error: bool
     assert isinstance(deny, Deny)  # noqa: S101 - for the type checker
     operation.denied = True
     log.info(
-        "request %s (%s %r) denied by %r: %s",
-        *(operation.id, operation.method, operation.name[:200], outcome.plugin, deny.code),
+        "%s denied by %r: %s",
+        *(about(operation), outcome.plugin, deny.code),
     )
     if operation.method == "tools/call" and not as_error:
         return denied_result(deny, operation.id)

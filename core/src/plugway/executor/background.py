@@ -10,9 +10,9 @@ from typing import Any
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from plugway.executor.failing import refuse_coroutine
+from plugway.executor.failing import recover, refuse_coroutine, rest_of
 from plugway.executor.steps import Step
-from plugway.foreign import describe, is_failure
+from plugway.foreign import about, describe, is_failure
 from plugway_hookspecs import Operation, Payload
 
 log = logging.getLogger(__name__)
@@ -126,10 +126,13 @@ async def _call(step: Step, payload: Payload, operation: Operation) -> None:
             if trial:
                 health.end_trial(recovered=False)
             raise
-        where = step.scope.plugin, step.scope.hook, describe(error)
-        log.error("background plugin %r failed in %s: %s", *where)  # noqa: TRY400
+        what = describe(error), about(operation), rest_of(step)
+        log.error(  # noqa: TRY400
+            "background plugin %r failed in %s: %s, in %s%s",
+            *(step.scope.plugin, step.scope.hook, *what),
+        )
         if step.disables:
             health.fail(step.policy.retry_after, trial=trial)
     else:
         if trial:
-            health.end_trial(recovered=True)
+            recover(step)

@@ -4,14 +4,13 @@ pluggy keeps the registry; the chain keeps the call. A chain is a tuple of steps
 compiled and replaced as a whole when plugins change.
 """
 
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 
-from plugway.executor.failing import Failures
+from plugway.executor.failing import Failures, recover
 from plugway.executor.record import CANCELLED, DROPPED, QUEUED, SKIPPED, Turn
 from plugway.executor.steps import Row, Step
 from plugway.foreign import alone, is_failure
@@ -22,8 +21,6 @@ Offer = Callable[[Step, Payload, Operation], bool]
 """Takes a call for the background, and says whether there was room for it."""
 Inner = Callable[[Any], Awaitable[Outcome[Any]]]
 """What a pre chain stands before: takes the final payload, comes to a result or a deny."""
-
-log = logging.getLogger(__name__)
 
 
 class Chain(Generic[P]):
@@ -151,13 +148,14 @@ class Chain(Generic[P]):
                     if special and trial:
                         step.policy.health.end_trial(recovered=False)
                     raise alone(error) from None
-                answer = self.failures.judge(step, error, trial=special and trial is True)
+                answer = self.failures.judge(
+                    step, error, operation, trial=special and trial is True
+                )
                 if answer is not None:
                     return Outcome(payload, answer, step.scope.plugin)
                 continue
             if special and trial:
-                step.policy.health.end_trial(recovered=True)
-                log.info("plugin %r works again", step.scope.plugin)
+                recover(step)
             if operation.staged and context is not None:
                 context.settle() if ended_well is None else ended_well.append(context)
             if record is not None:
@@ -213,16 +211,20 @@ class Chain(Generic[P]):
                 for own in asked:
                     record += own.turns or ()
             raise alone(error) from None
-        return self._conclude(asked, payload, record)
+        return self._conclude(asked, payload, operation, record)
 
     def _conclude(
-        self, asked: "Sequence[_Asked]", payload: P, record: list[Turn] | None
+        self,
+        asked: "Sequence[_Asked]",
+        payload: P,
+        operation: Operation,
+        record: list[Turn] | None,
     ) -> Outcome[P] | None:
         """Take what the members said in the order of their priority, whoever was first."""
         denied: Outcome[P] | None = None
         for own in asked:
             if own.outcome is None and denied is None:
-                own.outcome = self._lost(own.step, payload, own.turns)
+                own.outcome = self._lost(own, payload, operation)
             if record is not None and own.turns is not None:
                 record += own.turns or [(own.step, 0, 0, payload, CANCELLED, None)]
             if denied is None:
@@ -232,12 +234,13 @@ class Chain(Generic[P]):
                     denied = own.outcome
         return denied
 
-    def _lost(self, step: Step, payload: P, turns: list[Turn] | None) -> Outcome[P]:
+    def _lost(self, own: "_Asked", payload: P, operation: Operation) -> Outcome[P]:
         """Judge a validator that was cancelled, though none before it denied."""
+        step = own.step
         error = self.failures.lost(step)
-        if turns is not None:
-            turns[:] = [(step, 0, 0, payload, error, None)]
-        answer = self.failures.judge(step, error, trial=False)
+        if own.turns is not None:
+            own.turns[:] = [(step, 0, 0, payload, error, None)]
+        answer = self.failures.judge(step, error, operation, trial=False)
         return Outcome(payload, answer, step.scope.plugin)
 
     def _offer(self, payload: P, operation: Operation) -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any, Never
 
 from plugway.executor.steps import Step
-from plugway.foreign import describe, stack
-from plugway_hookspecs import Deny, Payload, PluginError, Respond
+from plugway.foreign import about, describe, stack
+from plugway_hookspecs import Deny, Operation, Payload, PluginError, Respond
 from plugway_hookspecs.context import WRITE_HEADERS
 from plugway_hookspecs.frozen import EMPTY
 
@@ -29,6 +29,17 @@ def refuse_coroutine(answer: Any, step: Step) -> None:
         answer.close()
         what = "returned a coroutine from a plain def; declare it async def"
         raise PluginError(what, plugin=step.scope.plugin, hook=step.scope.hook)
+
+
+def rest_of(step: Step) -> str:
+    """Say for the log how long a plugin rests after an error, if it does."""
+    return f"; it rests for {step.policy.retry_after:g} s" if step.disables else ""
+
+
+def recover(step: Step) -> None:
+    """Take a plugin back whose trial went well."""
+    step.policy.health.end_trial(recovered=True)
+    log.info("plugin %r works again", step.scope.plugin)
 
 
 class Failures:
@@ -60,14 +71,16 @@ class Failures:
         """Say that a step is not called, because its plugin rests."""
         raise RestingError(step.scope.plugin, self.hook)
 
-    def judge(self, step: Step, error: BaseException, *, trial: bool) -> Deny | None:
+    def judge(
+        self, step: Step, error: BaseException, operation: Operation, *, trial: bool
+    ) -> Deny | None:
         """Decide what a failure means; returns the deny that it becomes, if it does.
 
         `trial` says that the call was the one that decides about a disabled plugin's return.
         """
         resting = isinstance(error, RestingError)
         if not resting:
-            self._report(step, error, trial=trial)
+            self._report(step, error, operation, trial=trial)
         if step.rests_closed if resting else step.fails_closed:
             return self.deny(step)
         return None
@@ -88,11 +101,16 @@ class Failures:
         """Return the error of a validator that was cancelled, though none before it denied."""
         return PluginError("was cancelled", plugin=step.scope.plugin, hook=self.hook)
 
-    def _report(self, step: Step, error: BaseException, *, trial: bool) -> None:
+    def _report(
+        self, step: Step, error: BaseException, operation: Operation, *, trial: bool
+    ) -> None:
         name, policy = step.scope.plugin, step.policy
         known = policy.health.rests and not trial
         if not known:  # of a plugin that rests, one line says enough
-            log.error("plugin %r failed in %s: %s", name, self.hook, describe(error))
+            log.error(
+                "plugin %r failed in %s: %s, in %s%s",
+                *(name, self.hook, describe(error), about(operation), rest_of(step)),
+            )
         if log.isEnabledFor(logging.DEBUG):
             log.debug("plugin %r failed in %s\n%s", name, self.hook, stack(error))
         if step.disables:

@@ -12,6 +12,7 @@ from time import perf_counter_ns
 from typing import Any, TypeVar, cast
 
 from plugway.executor.chain import Chain, Inner, Offer
+from plugway.executor.failing import recover
 from plugway.executor.record import CANCELLED, SKIPPED, Wrapped, same
 from plugway.executor.steps import Row, Step
 from plugway.foreign import alone, is_failure
@@ -206,7 +207,7 @@ class _Turn:
             passed_on = self._lets_pass(error)
             if not passed_on and is_failure(error):
                 self.answer = error
-                deny = self.chain.failures.judge(step, error, trial=trial is True)
+                deny = self.chain.failures.judge(step, error, self.operation, trial=trial is True)
                 return None if deny is None else self._denied(deny)
             if passed_on:
                 self.answer = None
@@ -217,7 +218,7 @@ class _Turn:
         finally:
             self.over = True
         if trial:
-            health.end_trial(recovered=True)
+            recover(step)
         self._settle()
         return None
 
