@@ -42,7 +42,17 @@ Run = Callable[..., AbstractAsyncContextManager[Any]]
 Serve = Callable[..., AbstractAsyncContextManager[Server]]
 Answer = Payload | Deny | Respond | None
 
-ACTIONS = ["nothing", "same", "modify", "retype", "deny", "respond", "raise", "wrong type"]
+ACTIONS = [
+    "nothing",
+    "same",
+    "modify",
+    "retype",
+    "deny",
+    "deny as if it had failed",
+    "respond",
+    "raise",
+    "wrong type",
+]
 EDITED: dict[type[Payload], str] = {
     ToolCall: "arguments",
     PromptFetch: "arguments",
@@ -119,6 +129,7 @@ class Obedient(Plugin):
             "deny": lambda: Deny(
                 "no", "mine", "because", details, 429, -32099, {"Retry-After": "1"}
             ),
+            "deny as if it had failed": lambda: Deny("no", "plugin_error"),
             "respond": lambda: answer_to(payload, details),
             "raise": fail,
             "wrong type": lambda: cast("Payload", 7),

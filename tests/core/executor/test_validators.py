@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from plugway.executor.chain import Chain
+from plugway.executor.chain import Chain, Failed
 from plugway.executor.compiler import compile_chains
 from plugway.executor.record import lines
 from plugway.executor.steps import Policy
@@ -247,6 +247,7 @@ async def test_a_validator_that_cancels_itself_lets_nothing_through(on_error: On
             [CancelsItself(), CancelsItself()], Policy(Mode.VALIDATE, on_error)
         )(CALL, op)
     assert (outcome.verdict is None) == (on_error is OnError.IGNORE)
+    assert isinstance(outcome, Failed) != (on_error is OnError.IGNORE)
     assert lines(op)[0].detail == "was cancelled"
     assert lines(op)[0].requested == "error"
 

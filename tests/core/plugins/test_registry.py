@@ -15,6 +15,7 @@ from pydantic import Field
 
 from plugway.config import parse
 from plugway.errors import StartupError
+from plugway.executor.failing import PLUGIN_ERROR
 from plugway.plugins import lifecycle, registry
 from plugway.plugins.discovery import Discovery, discover
 from plugway.plugins.hooktable import HookTable
@@ -780,6 +781,19 @@ async def test_a_plugin_that_fails_by_itself_raises_what_on_error_says(kinds: Ki
         assert "s3cret" not in str(caught.value)
         outcome = await found.run("b", "tool_pre_invoke", CALL, operation())
         assert (outcome.verdict, outcome.payload) == (None, CALL)
+
+
+async def test_a_deny_is_the_plugins_own_whatever_its_code(kinds: Kinds) -> None:
+    deny = Deny("a card number", code=PLUGIN_ERROR)
+
+    class Finds(Plugin):
+        @hookimpl
+        async def tool_pre_invoke(self) -> Deny:
+            return deny
+
+    async with opened("plugins: [{name: a, kind: finds}]", kinds(finds=Finds)) as found:
+        outcome = await found.run("a", "tool_pre_invoke", CALL, operation())
+    assert (outcome.verdict, outcome.plugin) == (deny, "a")
 
 
 async def test_conditions_and_mode_hold_for_a_plugin_by_itself(kinds: Kinds) -> None:

@@ -152,7 +152,7 @@ class Chain(Generic[P]):
                     step, error, operation, trial=special and trial is True
                 )
                 if answer is not None:
-                    return Outcome(payload, answer, step.scope.plugin)
+                    return Failed(payload, answer, step.scope.plugin)
                 continue
             if special and trial:
                 recover(step)
@@ -241,7 +241,7 @@ class Chain(Generic[P]):
         if own.turns is not None:
             own.turns[:] = [(step, 0, 0, payload, error, None)]
         answer = self.failures.judge(step, error, operation, trial=False)
-        return Outcome(payload, answer, step.scope.plugin)
+        return Failed(payload, answer, step.scope.plugin)
 
     def _offer(self, payload: P, operation: Operation) -> None:
         if self.offer is None:
@@ -281,6 +281,12 @@ class _Passed(Outcome[P]):
         __init__ = object.__init__
     verdict = None
     plugin = ""
+
+
+class Failed(Outcome[P]):
+    """The outcome of a plugin that failed: its deny, if there is one, is not the plugin's own."""
+
+    __slots__ = ()
 
 
 class _Asked:

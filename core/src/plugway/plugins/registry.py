@@ -13,9 +13,8 @@ import anyio
 
 from plugway.errors import PluginSetupError
 from plugway.executor.background import Background
-from plugway.executor.chain import Chain
+from plugway.executor.chain import Chain, Failed
 from plugway.executor.compiler import compile_chains
-from plugway.executor.failing import PLUGIN_ERROR
 from plugway.executor.steps import Step
 from plugway.executor.threads import Threads
 from plugway.foreign import describe, is_failure
@@ -34,7 +33,6 @@ from plugway_hookspecs import (
     PlugwayError,
     Server,
 )
-from plugway_hookspecs.verdicts import Deny
 
 HEALTH_SECONDS = 5.0
 """How long a plugin may take to say how it is."""
@@ -207,7 +205,7 @@ class Registry:
                 outcome: Outcome[Payload] = await chain(payload, operation)
         except TimeoutError:
             raise PluginError("timed out", plugin=plugin, hook=hook) from None
-        if isinstance(outcome.verdict, Deny) and outcome.verdict.code == PLUGIN_ERROR:
+        if isinstance(outcome, Failed):
             raise PluginError("failed", plugin=plugin, hook=hook)
         return outcome
 
