@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import anyio
@@ -332,3 +333,36 @@ async def test_the_end_of_the_request_is_recorded_for_everybody_who_was_asked(
     told = {line.plugin: line.requested for line in lines(op)}
     assert told["p2"] == "cancelled"
     assert len(told) == 3
+
+
+def matches(says: bool, _: Operation) -> bool:
+    return says
+
+
+@pytest.mark.parametrize("matching", [(), (1,), (0, 2)])
+async def test_what_does_not_match_is_skipped_in_its_place(matching: Sequence[int]) -> None:
+    says = [Says(Deny("no")) for _ in range(4)]
+    policies = [Policy(Mode.VALIDATE, when=partial(matches, n in matching)) for n in range(4)]
+    plugins = [(f"p{n}", *each) for n, each in enumerate(zip(says, policies, strict=True))]
+    op = operation()
+    outcome = await compile_chains(plugins)["tool_pre_invoke"](CALL, op)
+    assert (outcome.verdict is None) is not bool(matching)
+    record = lines(op)
+    assert [line.plugin for line in record] == ["p0", "p1", "p2", "p3"]
+    skipped = [n for n, line in enumerate(record) if line.requested == "skip"]
+    assert skipped == [n for n in range(4) if n not in matching]
+
+
+async def test_one_that_is_left_is_asked_without_a_task_of_its_own() -> None:
+    tasks: list[Any] = []
+
+    class Notes:
+        @hookimpl
+        async def tool_pre_invoke(self) -> None:
+            tasks.append(asyncio.current_task())
+
+    other = Policy(Mode.VALIDATE, when=lambda _: False)
+    plugins = [("a", Notes(), VALIDATE), ("b", Notes(), other), ("c", Notes(), other)]
+    op = Operation("1", "tools/call", "echo")
+    assert (await compile_chains(plugins)["tool_pre_invoke"](CALL, op)).verdict is None
+    assert tasks == [asyncio.current_task()]

@@ -5,7 +5,7 @@ compiled and replaced as a whole when plugins change.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
@@ -182,7 +182,25 @@ class Chain(Generic[P]):
         record: list[Turn] | None,
     ) -> Outcome[P] | None:
         """Ask neighbouring validators at once; the first deny in priority order wins."""
-        asked = [_Asked(step, record) for step in members]
+        matching = [step for step in members if step.when is None or step.when(operation)]
+        if len(matching) < 2:  # tasks and scopes would cost more than the call
+            return await self._run_alone(matching, members, payload, operation, record)
+        asked = [_Asked(step, record) for step in matching]
+        try:
+            await self._ask_all(asked, payload, operation)
+        except BaseException as error:  # noqa: BLE001 - raised again, without its groups
+            if record is not None:
+                told = {own.step: own.turns or () for own in asked}
+                record += _in_order(members, told, payload)
+            raise alone(error) from None
+        outcome = self._conclude(asked, payload, operation)
+        if record is not None:
+            told = {s.step: s.turns or [(s.step, 0, 0, payload, CANCELLED, None)] for s in asked}
+            record += _in_order(members, told, payload)
+        return outcome
+
+    async def _ask_all(self, asked: "Sequence[_Asked]", payload: P, operation: Operation) -> None:
+        """Ask validators at once; one that denies ends the turns of those after it."""
 
         async def ask(index: int) -> None:
             own = asked[index]
@@ -196,37 +214,42 @@ class Chain(Generic[P]):
                     for later in asked[index + 1 :]:
                         later.scope.cancel()
 
-        try:
-            waiting = [index for index, own in enumerate(asked) if own.step.awaits]
-            for index in [index for index, own in enumerate(asked) if not own.step.awaits]:
-                await ask(index)  # a plain def has nothing to wait for
-            if len(waiting) == 1:
-                await ask(waiting[0])
-            elif waiting:
-                async with anyio.create_task_group() as tasks:
-                    for index in waiting:
-                        tasks.start_soon(ask, index)
-        except BaseException as error:  # noqa: BLE001 - raised again, without its groups
-            if record is not None:
-                for own in asked:
-                    record += own.turns or ()
-            raise alone(error) from None
-        return self._conclude(asked, payload, operation, record)
+        waiting = [index for index, own in enumerate(asked) if own.step.awaits]
+        for index in [index for index, own in enumerate(asked) if not own.step.awaits]:
+            await ask(index)  # a plain def has nothing to wait for
+        if len(waiting) == 1:
+            await ask(waiting[0])
+        elif waiting:
+            async with anyio.create_task_group() as tasks:
+                for index in waiting:
+                    tasks.start_soon(ask, index)
 
-    def _conclude(
+    async def _run_alone(
         self,
-        asked: "Sequence[_Asked]",
+        matching: Sequence[Step],
+        members: tuple[Step, ...],
         payload: P,
         operation: Operation,
         record: list[Turn] | None,
+    ) -> Outcome[P] | None:
+        """Ask the one of some validators whose conditions match, if there is one."""
+        turns: list[Turn] | None = None if record is None else []
+        try:
+            rows = tuple(step.row for step in matching)
+            outcome = await self._run(rows, payload, operation, turns)
+        finally:
+            if record is not None and turns is not None:
+                record += _in_order(members, dict.fromkeys(matching, turns), payload)
+        return None if outcome.verdict is None else outcome
+
+    def _conclude(
+        self, asked: "Sequence[_Asked]", payload: P, operation: Operation
     ) -> Outcome[P] | None:
         """Take what the members said in the order of their priority, whoever was first."""
         denied: Outcome[P] | None = None
         for own in asked:
             if own.outcome is None and denied is None:
                 own.outcome = self._lost(own, payload, operation)
-            if record is not None and own.turns is not None:
-                record += own.turns or [(own.step, 0, 0, payload, CANCELLED, None)]
             if denied is None:
                 for context in own.contexts:
                     context.settle()
@@ -300,6 +323,17 @@ class _Asked:
         self.outcome: Outcome[Any] | None = None
         self.turns: list[Turn] | None = None if record is None else []
         self.contexts: list[Context] = []
+
+
+def _in_order(
+    members: Sequence[Step], told: Mapping[Step, Sequence[Turn]], payload: Payload
+) -> list[Turn]:
+    """Return the turns of neighbours in their order, those between them that were skipped too."""
+    now = _clock()
+    turns: list[Turn] = []
+    for step in members:
+        turns += told.get(step, ((step, now, now, payload, SKIPPED, None),))
+    return turns
 
 
 _clock = time.perf_counter_ns
