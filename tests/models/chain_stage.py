@@ -46,7 +46,8 @@ class Registered:
 
 def may_time_out(plugin: Plugin) -> bool:
     """Whether it can have a timeout of the chain's; all others raise one of their own."""
-    return plugin.sends is None or not plugin.mode.observes
+    only = set(plugin.does) == {"time out"}  # its timeout is over at once
+    return only and (plugin.sends is None or not plugin.mode.observes)
 
 
 class Stage:
@@ -119,7 +120,7 @@ class Stage:
             plugin.mode,
             plugin.on_error,
             plugin.priority,
-            timeout=0.0 if "time out" in plugin.does and may_time_out(plugin) else None,
+            timeout=0.0 if may_time_out(plugin) else None,
             threaded=plugin.threaded,
             when=None if says is None else lambda _: says,
             skip_disabled=plugin.passed_while_disabled,

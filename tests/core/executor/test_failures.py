@@ -1,10 +1,12 @@
 import asyncio
 import logging
+import time
 from typing import Any
 
 import anyio
 import pytest
 
+from plugway.executor import compiler
 from plugway.executor.chain import Chain
 from plugway.executor.compiler import compile_chains
 from plugway.executor.failing import PLUGIN_ERROR
@@ -234,6 +236,36 @@ async def test_only_the_failure_is_logged_not_every_refusal_after_it(
     for _ in range(3):
         await chain(CALL, operation())
     assert len(caplog.records) == 1
+
+
+class Blocks:
+    """Blocks the loop until its time is over."""
+
+    def __init__(self, answer: Deny | None = None) -> None:
+        self.answer = answer
+
+    @hookimpl
+    async def tool_pre_invoke(self) -> Deny | None:
+        until = time.monotonic() + 0.02
+        while time.monotonic() < until:
+            pass
+        return self.answer
+
+
+async def test_a_plugin_that_blocks_beyond_its_timeout_has_failed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(compiler, "BLOCKED_SECONDS", 0.0)
+    outcome = await chain_of(Blocks(), Policy(timeout=0.01))(CALL, operation())
+    assert isinstance(outcome.verdict, Deny)
+    assert outcome.verdict.code == PLUGIN_ERROR
+    assert "plugin 'p' blocked the event loop 0.0 s beyond its timeout" in caplog.text
+
+
+async def test_what_is_denied_too_late_is_denied() -> None:
+    policy = Policy(timeout=0.01, on_error=OnError.IGNORE)
+    assert (await chain_of(Blocks(Deny("no")), policy)(CALL, operation())).verdict == Deny("no")
+    assert (await chain_of(Blocks(), policy)(CALL, operation())).verdict is None
 
 
 async def test_a_timeout_cancels_the_plugin_for_real() -> None:

@@ -3,7 +3,9 @@
 pluggy checks and keeps the plugins; what could only fail at the first call is refused here.
 """
 
+import asyncio
 import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import ModuleType
@@ -19,10 +21,15 @@ from plugway.executor.threads import Threads
 from plugway.executor.wrapperspecs import WRAPPER, Manager, wrapper_specs
 from plugway.executor.wrapping import WrappingChain
 from plugway.methods import HOOKS
-from plugway_hookspecs import Mode, Payload, Scope, Specs
+from plugway_hookspecs import Deny, Mode, Payload, Scope, Specs
 
 Hooks: TypeAlias = Mapping[str, tuple[type[Payload], type[Payload] | None]]
 """Hook to what it takes and what a `Respond` in it may carry."""
+
+BLOCKED_SECONDS = 0.1
+"""How late a call has to be before the log says that it blocks."""
+
+log = logging.getLogger(__name__)
 
 _STARRED = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
@@ -113,7 +120,7 @@ def _compile(
         if not awaits:
             message = "a timeout can't stop a plain def: make it async, or say 'threaded: true'"
             raise refuse(message)
-        call = partial(_within, policy.timeout, call)
+        call = partial(_within, policy.timeout, impl.plugin_name, call)
     scope = Scope(impl.plugin_name, hook, policy.capabilities)
     return Step(call, scope, policy, awaits=awaits, blind=blind, wraps=wraps)
 
@@ -153,6 +160,19 @@ def _pick(function: Call, places: Sequence[int], *given: Any) -> Any:
     return function(*[given[place] for place in places])
 
 
-async def _within(seconds: float, call: Call, *given: Any) -> Any:
-    with anyio.fail_after(seconds):
-        return await call(*given)
+async def _within(seconds: float, plugin: str, call: Call, *given: Any) -> Any:
+    """Call within a time; raises `TimeoutError`, also where only the clock shows that it is over.
+
+    Nothing can end a call that blocks the loop. What it denies counts all the same.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    with anyio.CancelScope(deadline=deadline) as scope:
+        answer = await call(*given)
+        late = loop.time() - deadline
+        if late <= 0 or answer.__class__ is Deny:
+            return answer
+        if late > BLOCKED_SECONDS and not scope.cancel_called:
+            what = "plugin %r blocked the event loop %.1f s beyond its timeout: see 'threaded'"
+            log.warning(what, plugin, late)
+    raise TimeoutError
