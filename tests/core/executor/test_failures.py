@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import time
+from io import StringIO
 from typing import Any
 
 import anyio
@@ -11,7 +12,7 @@ from plugway.executor.chain import Chain
 from plugway.executor.compiler import compile_chains
 from plugway.executor.failing import PLUGIN_ERROR
 from plugway.executor.health import Health
-from plugway.executor.record import lines
+from plugway.executor.record import failures, lines
 from plugway.executor.steps import Policy
 from plugway_hookspecs import (
     Context,
@@ -19,6 +20,7 @@ from plugway_hookspecs import (
     Mode,
     OnError,
     Operation,
+    PluginError,
     ToolCall,
     ToolResult,
     hookimpl,
@@ -433,3 +435,154 @@ async def test_headers_of_a_deny_need_the_capability(caplog: pytest.LogCaptureFi
     policy = Policy(capabilities=frozenset({"write_headers"}))
     denied = (await chain_of(Slows(), policy)(CALL, operation())).verdict
     assert denied == Deny("later", http_status=429, http_headers={"Retry-After": "3"})
+
+
+# what is said about it
+
+
+def causes(op: Operation) -> list[tuple[str, str, str]]:
+    """Return what the gateway itself objected to, of whom and in which hook."""
+    raised = [failure.__cause__ for failure in failures(op)]
+    return [(e.message, e.plugin, e.hook) for e in raised if isinstance(e, PluginError)]
+
+
+class Answers:
+    """Answers with what it may not."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    @hookimpl
+    def tool_pre_invoke(self) -> Any:
+        return self.answer
+
+
+async def test_an_answer_that_is_none_is_objected_to_by_name() -> None:
+    op = operation()
+    await chain_of(Answers("yes"), Policy())(CALL, op)
+    assert causes(op) == [("returned str", "p", "tool_pre_invoke")]
+
+
+async def test_what_can_be_closed_is_not_taken_for_a_coroutine() -> None:
+    answer, op = StringIO(), operation()
+    await chain_of(Answers(answer), Policy())(CALL, op)
+    assert causes(op) == [("returned StringIO", "p", "tool_pre_invoke")]
+    assert not answer.closed
+
+
+async def test_a_refusal_to_call_names_the_plugin_and_the_hook() -> None:
+    chain = chain_of(Raises(ValueError()), Policy(on_error=OnError.DISABLE))
+    await chain(CALL, operation())
+    op = operation()
+    await chain(CALL, op)
+    assert causes(op) == [("is disabled after an error", "p", "tool_pre_invoke")]
+
+
+async def test_the_log_says_who_failed_where_and_in_detail_how(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "plugway.executor.failing")
+    error = PluginError("no model", plugin="p", hook="h")
+    await chain_of(Raises(error), Policy())(CALL, operation())
+    said, detail = caplog.messages
+    where = "in request 1 (tools/call 'echo')"
+    assert said == f"plugin 'p' failed in tool_pre_invoke: no model, {where}"
+    head, _, frames = detail.partition("\n")
+    assert head == "plugin 'p' failed in tool_pre_invoke"
+    assert frames.endswith("raise error\n")
+
+
+async def test_the_log_says_whose_headers_were_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await chain_of(Answers(Deny("no", http_headers={"A": "b"})), Policy())(CALL, operation())
+    capability = "without capability 'write_headers'"
+    assert caplog.messages == [f"plugin 'p' may not write HTTP headers {capability}: left out"]
+
+
+async def test_a_trial_that_goes_well_is_the_end_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    policy = disabling(clock)
+    chain = chain_of(Raises(ValueError(), None), policy)
+    await chain(CALL, operation())
+    clock.now = 31.0
+    caplog.clear()
+    caplog.set_level(logging.INFO)
+    await chain(CALL, operation())
+    assert caplog.messages == ["plugin 'p' works again"]
+    assert policy.health.admit() is False
+
+
+async def test_a_trial_that_fails_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    chain = chain_of(Raises(ValueError(), ValueError()), disabling(clock))
+    for clock.now in (0.0, 31.0):
+        await chain(CALL, operation())
+    assert len(caplog.records) == 2
+
+
+async def test_a_trial_that_is_given_up_brings_nobody_back() -> None:
+    clock, plugin = Clock(), Opens()
+    policy = disabling(clock)
+    chain = chain_of(plugin, policy)
+    await chain(CALL, operation())
+    plugin.fails, clock.now = False, 31.0
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await chain(CALL, operation())
+    assert policy.health.admit() is True
+
+
+class Gate:
+    """Says when a call has begun, and holds it."""
+
+    def __init__(self) -> None:
+        self.started = anyio.Event()
+        self.go = anyio.Event()
+
+
+class Gated:
+    """Each call waits for its own gate, and fails then."""
+
+    def __init__(self, *gates: Gate) -> None:
+        self.gates = list(gates)
+
+    @hookimpl
+    async def tool_pre_invoke(self) -> None:
+        gate = self.gates.pop(0)
+        gate.started.set()
+        await gate.go.wait()
+        raise ValueError
+
+
+@pytest.mark.parametrize("ends", ["fails", "is given up"])
+async def test_a_call_from_before_the_failure_does_not_end_the_trial(
+    ends: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, fails, trial, clock = Gate(), Gate(), Gate(), Clock()
+    policy = disabling(clock)
+    chain = chain_of(Gated(old, fails, trial), policy)
+    scope = anyio.CancelScope()
+
+    async def begin(scope: anyio.CancelScope) -> None:
+        with scope:
+            await chain(CALL, operation())
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(begin, scope)
+            await old.started.wait()
+            fails.go.set()
+            await chain(CALL, operation())
+            clock.now = 31.0
+            tasks.start_soon(begin, anyio.CancelScope())
+            await trial.started.wait()
+            if ends == "fails":
+                old.go.set()
+            else:
+                scope.cancel()
+            await anyio.wait_all_tasks_blocked()
+            clock.now = 100.0
+            assert policy.health.admit() is None
+            assert len(caplog.records) == 1
+            trial.go.set()

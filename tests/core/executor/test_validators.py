@@ -9,9 +9,19 @@ import pytest
 
 from plugway.executor.chain import Chain, Failed
 from plugway.executor.compiler import compile_chains
-from plugway.executor.record import lines
+from plugway.executor.health import Health
+from plugway.executor.record import CANCELLED, failures, lines
 from plugway.executor.steps import Policy
-from plugway_hookspecs import Context, Deny, Mode, OnError, Operation, ToolCall, hookimpl
+from plugway_hookspecs import (
+    Context,
+    Deny,
+    Mode,
+    OnError,
+    Operation,
+    PluginError,
+    ToolCall,
+    hookimpl,
+)
 
 CALL = ToolCall("echo")
 VALIDATE = Policy(Mode.VALIDATE)
@@ -232,16 +242,17 @@ async def test_when_the_request_is_cancelled_so_are_all_validators() -> None:
     assert other.cancelled
 
 
+class CancelsItself:
+    @hookimpl
+    async def tool_pre_invoke(self, payload: ToolCall) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await anyio.lowlevel.checkpoint()
+
+
 @pytest.mark.parametrize("on_error", OnError)
 async def test_a_validator_that_cancels_itself_lets_nothing_through(on_error: OnError) -> None:
-    class CancelsItself:
-        @hookimpl
-        async def tool_pre_invoke(self, payload: ToolCall) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            task.cancel()
-            await anyio.lowlevel.checkpoint()
-
     op = operation()
     with anyio.fail_after(5):
         outcome = await chain_of(
@@ -366,3 +377,46 @@ async def test_one_that_is_left_is_asked_without_a_task_of_its_own() -> None:
     op = Operation("1", "tools/call", "echo")
     assert (await compile_chains(plugins)["tool_pre_invoke"](CALL, op)).verdict is None
     assert tasks == [asyncio.current_task()]
+
+
+async def test_a_lost_validator_is_named_and_what_it_saw_is_kept() -> None:
+    op = operation()
+    outcome = await chain_of([CancelsItself(), CancelsItself()])(CALL, op)
+    assert (outcome.payload, outcome.plugin) == (CALL, "p0")
+    error = failures(op)[0].__cause__
+    assert isinstance(error, PluginError)
+    assert (error.plugin, error.hook) == ("p0", "tool_pre_invoke")
+    assert op.record
+    assert op.record[0][1:4] == (0, 0, CALL)
+
+
+async def test_a_validator_that_was_not_asked_has_taken_no_time() -> None:
+    op = operation()
+    await chain_of([Says(Deny("no")), Says()])(CALL, op)
+    assert op.record
+    assert op.record[1][1:] == (0, 0, CALL, CANCELLED, None)
+
+
+async def test_a_validator_that_is_lost_while_it_rests_is_not_logged_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    health = Health()
+
+    class Lost(CancelsItself):
+        @hookimpl
+        async def tool_pre_invoke(self, payload: ToolCall) -> None:
+            health.fail(30, trial=False)
+            await super().tool_pre_invoke(payload)
+
+    policy = Policy(Mode.VALIDATE, OnError.DISABLE, health=health)
+    outcome = await chain_of([Lost(), Says()], policy)(CALL, operation())
+    assert outcome.plugin == "p0"
+    assert caplog.records == []
+
+
+async def test_the_turn_after_validators_begins_when_they_have_ended() -> None:
+    op = operation()
+    plugins = [("a", Says(), VALIDATE), ("b", Says(), VALIDATE), ("c", Says(), Policy())]
+    await compile_chains(plugins)["tool_pre_invoke"](CALL, op)
+    _, before, after = lines(op)
+    assert after.started_ns >= before.started_ns + before.duration_ns

@@ -1,6 +1,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from time import perf_counter_ns
 from typing import Any
 
 import anyio
@@ -10,7 +12,7 @@ from plugway.errors import ChainError
 from plugway.executor.compiler import compile_chains
 from plugway.executor.failing import PLUGIN_ERROR
 from plugway.executor.health import Health
-from plugway.executor.record import lines
+from plugway.executor.record import Wrapped, failures, lines
 from plugway.executor.steps import Policy, Step
 from plugway_hookspecs import (
     CallNext,
@@ -20,6 +22,7 @@ from plugway_hookspecs import (
     OnError,
     Operation,
     Outcome,
+    PluginError,
     Respond,
     ServerUnavailableError,
     ToolCall,
@@ -836,3 +839,250 @@ async def test_without_its_wrappers_a_chain_is_what_is_left() -> None:
     assert (await chain(CALL, operation())).verdict is None
     assert says.seen == [CALL]
     assert not chain.wraps
+
+
+def did(op: Operation) -> Wrapped:
+    """Return what is on record of the first plugin, which wraps the others."""
+    assert op.record
+    turn = op.record[0][4]
+    assert isinstance(turn, Wrapped)
+    return turn
+
+
+def cause(op: Operation) -> tuple[str, str, str]:
+    """Return what the gateway itself objected to, of whom and in which hook."""
+    error = failures(op)[0].__cause__
+    assert isinstance(error, PluginError)
+    return error.message, error.plugin, error.hook
+
+
+async def test_all_attempts_count_as_the_time_inside() -> None:
+    class Takes(Server):
+        took = 0
+
+        async def __call__(self, payload: ToolCall) -> Outcome[Any]:
+            began = perf_counter_ns()
+            await anyio.sleep(0.01)
+            outcome = await super().__call__(payload)
+            self.took += perf_counter_ns() - began
+            return outcome
+
+    async def twice(payload: ToolCall, call_next: Next) -> Any:
+        await call_next(payload)
+        return await call_next(payload)
+
+    server, op = Takes(), operation()
+    await run(Wraps(twice), server=server, op=op)
+    assert did(op).inside >= server.took
+
+
+async def test_of_a_wrapper_that_asks_nobody_no_time_is_inside() -> None:
+    async def cached(_: ToolCall, __: Next) -> Any:
+        return RESULT
+
+    op = operation()
+    outcome = await run(Wraps(cached), op=op)
+    assert did(op).inside == 0
+    assert outcome.payload is CALL
+
+
+async def test_while_a_wrapper_has_its_turn_it_is_on_record_before_those_that_it_wraps() -> None:
+    op = operation()
+
+    class Looks(Server):
+        async def __call__(self, payload: ToolCall) -> Outcome[Any]:
+            assert told(op) == [("p0", "cancelled", "cancelled")]
+            return await super().__call__(payload)
+
+    assert result(await run(Wraps(passes), server=Looks(), op=op)) is RESULT
+
+
+async def test_a_deny_that_is_passed_on_is_the_wrappers_answer_on_record() -> None:
+    op = operation()
+    await run(Wraps(passes), Says(Deny("inner")), op=op)
+    assert did(op).answer == did(op).got == Deny("inner")
+
+
+@pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.BACKGROUND, None])
+async def test_a_condition_is_asked_about_the_operation(mode: Mode | None) -> None:
+    def when(op: Operation) -> bool:
+        asked.append(op)
+        return False
+
+    def offer(step: Step, payload: object, _: Operation) -> bool:
+        raise AssertionError
+
+    asked: list[Operation] = []
+    plugin, policy = Says() if mode else Wraps(passes), Policy(mode or Mode.ENFORCE, when=when)
+    op = operation()
+    chain = compile_chains([("p", plugin, policy)], offer=offer)["tool_pre_invoke"]
+    await chain(CALL, op, Server())
+    assert [each is op for each in asked] == [True]
+
+
+async def test_the_headers_of_a_wrappers_deny_need_the_capability() -> None:
+    async def slows(_: ToolCall, __: Next) -> Any:
+        return Deny("later", http_headers={"Retry-After": "3"})
+
+    assert (await run(Wraps(slows))).verdict == Deny("later")
+
+
+async def test_an_objection_to_a_wrapper_names_it_and_the_hook() -> None:
+    async def returns(_: ToolCall, __: Next) -> Any:
+        return CALL
+
+    async def leaves(payload: ToolCall, call_next: Next) -> Any:
+        async def rest() -> Any:
+            return await call_next(payload)
+
+        tasks.append(asyncio.ensure_future(rest()))
+        await anyio.wait_all_tasks_blocked()
+
+    class Waits(Server):
+        async def __call__(self, payload: ToolCall) -> Outcome[Any]:
+            await go.wait()
+            return await super().__call__(payload)
+
+    tasks: list[asyncio.Future[Any]] = []
+    go, op = anyio.Event(), operation()
+    await run(Wraps(returns), op=op)
+    wrong = "returned ToolCall; a wrapper here returns ToolResult"
+    assert cause(op) == (wrong, "p0", "tool_pre_invoke")
+    op = operation()
+    await run(Wraps(leaves), server=Waits(), op=op)
+    assert cause(op) == ("ended while call_next was under way", "p0", "tool_pre_invoke")
+    go.set()
+    with anyio.fail_after(5):
+        await asyncio.wait(tasks)
+
+
+async def test_the_rest_says_what_is_wrong_with_how_it_is_called() -> None:
+    async def mistakes(payload: ToolCall, call_next: Any) -> Any:
+        with pytest.raises(TypeError, match=r"^call_next takes ToolCall, not dict$"):
+            await call_next({})
+        kept.append(call_next)
+        return await call_next(payload)
+
+    class Again(Server):
+        async def __call__(self, payload: ToolCall) -> Outcome[Any]:
+            message = r"^call_next was called while it was under way already$"
+            with pytest.raises(RuntimeError, match=message):
+                await kept[0](payload)
+            return await super().__call__(payload)
+
+    kept: list[Any] = []
+    assert result(await run(Wraps(mistakes), server=Again())) is RESULT
+    with pytest.raises(RuntimeError, match=r"^call_next was called after its turn was over$"):
+        await kept[0](CALL)
+
+
+async def test_another_attempt_knows_nothing_of_the_request_before() -> None:
+    class Sends(Server):
+        async def __call__(self, payload: ToolCall) -> Outcome[Any]:
+            assert op.request is None
+            op.request = payload
+            return await super().__call__(payload)
+
+    async def twice(payload: ToolCall, call_next: Next) -> Any:
+        await call_next(payload)
+        return await call_next(payload)
+
+    op = operation()
+    assert result(await run(Wraps(twice), server=Sends(), op=op)) is RESULT
+    assert op.request is CALL
+
+
+async def test_a_wrapper_of_a_post_hook_leaves_the_request_on_view() -> None:
+    class Post:
+        @hookimpl(wrapper=True)
+        async def tool_post_invoke(self, payload: ToolResult, call_next: Any) -> Any:
+            return await call_next(payload)
+
+    op = operation()
+    op.request = CALL
+    await compile_chains([("p", Post(), Policy())])["tool_post_invoke"](RESULT, op)
+    assert op.request is CALL
+
+
+async def test_what_came_before_an_attempt_that_is_given_up_is_not_the_answer() -> None:
+    async def impatient(payload: ToolCall, call_next: Next) -> Any:
+        await call_next(payload)
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await call_next(payload)
+
+    class Slow(Server):
+        async def __call__(self, payload: ToolCall) -> Outcome[Any]:
+            await anyio.lowlevel.checkpoint()
+            return await super().__call__(payload)
+
+    outcome = await run(Wraps(impatient), server=Slow())
+    assert isinstance(outcome.verdict, Deny)
+    assert outcome.verdict.code == PLUGIN_ERROR
+
+
+async def test_a_failure_beside_the_servers_is_a_failure_of_the_wrapper() -> None:
+    async def both(payload: ToolCall, call_next: Next) -> Any:
+        try:
+            await call_next(payload)
+        except ServerUnavailableError as gone:
+            raise ExceptionGroup("both", [gone, ValueError()]) from None
+
+    gone = ServerUnavailableError("away", server="s")
+    outcome = await run(Wraps(both), server=Server(gone))
+    assert isinstance(outcome.verdict, Deny)
+    assert outcome.verdict.code == PLUGIN_ERROR
+
+
+async def test_only_a_wrapper_that_is_to_be_disabled_rests() -> None:
+    health = Health()
+    health.fail(0, trial=False)
+    policy = Policy(on_error=OnError.IGNORE, health=health)
+    assert result(await run(Wraps(passes), policy=policy)) is RESULT
+    assert health.admit() is True  # nobody's trial is over
+
+
+@pytest.mark.parametrize("gone", [None, ServerUnavailableError("away", server="s")])
+async def test_a_wrapper_whose_trial_goes_well_is_on_trial_no_more(
+    gone: ServerUnavailableError | None,
+) -> None:
+    health = Health()
+    health.fail(0, trial=False)
+    policy = Policy(on_error=OnError.DISABLE, health=health)
+    with suppress(ServerUnavailableError):
+        await run(Wraps(passes), policy=policy, server=Server(gone or RESULT))
+    assert health.admit() is False
+
+
+async def test_a_wrapper_whose_trial_fails_is_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fails(_: ToolCall, __: Next) -> Any:
+        raise ValueError
+
+    health = Health()
+    policy = Policy(on_error=OnError.DISABLE, health=health, retry_after=0)
+    for _ in range(3):
+        await run(Wraps(fails), policy=policy)
+    assert len(caplog.records) == 3
+    assert health.admit() is True
+
+
+async def test_a_chain_without_its_wrappers_answers_and_observes_as_before() -> None:
+    def offer(step: Step, payload: object, _: Operation) -> bool:
+        offered.append(payload)
+        return True
+
+    offered: list[Any] = []
+    changed = CALL.replace(arguments={"n": 2})
+    plugins = [
+        ("w", Wraps(passes), Policy()),
+        ("change", Says(changed), Policy()),
+        ("answer", Says(Respond(RESULT)), Policy()),
+        ("b", Says(), Policy(Mode.BACKGROUND)),
+    ]
+    chain = compile_chains(plugins, offer=offer)["tool_pre_invoke"].without_wrappers()
+    assert chain.hook == "tool_pre_invoke"
+    outcome = await chain(CALL, operation())
+    assert (result(outcome), outcome.plugin) == (RESULT, "answer")
+    assert offered == [changed]

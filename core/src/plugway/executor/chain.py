@@ -121,7 +121,7 @@ class Chain(Generic[P]):
                         return outcome
                     now = 0 if record is None else _clock()
                     continue
-                trial = step.policy.health.admit() if step.disables else False
+                trial = step.policy.health.admit()
             try:
                 if special and trial is None:
                     context = None  # the one before had it
