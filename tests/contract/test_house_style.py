@@ -33,7 +33,6 @@ CATCH_ALL = {
     "plugway/tasks.py": "its task group would wrap what its block raises",
     "plugway/upstream/connector.py": "whatever a transport raises is the server's failure",
     "plugway/executor/wrapping.py": "calls plugins",
-    "plugway/dispatch/fetching.py": "keeps notes for another try, and raises again",
     "plugway/audit/entries.py": "reads what plugins gave to the record",
     "plugway_external_bridge/client/breaker.py": "counts failures and raises them again",
 }

@@ -2,12 +2,17 @@
 
 import asyncio
 import math
+import sys
 import traceback
+from types import FrameType
 from typing import cast
 
 import anyio
 
 from plugway_hookspecs import Operation, PluginError
+
+_LIBRARIES = frozenset({"plugway", "plugway_hookspecs", "anyio", "click", "pydantic"})
+"""Packages, besides Python's own, that plugins call and are called by."""
 
 NAME, WORDS = 200, 300
 """How many characters of a name are logged, and of a sentence."""
@@ -47,16 +52,26 @@ def _task_cancelled() -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """Say what failed and where in the code."""
-    if isinstance(error, PluginError) and isinstance(error.message, str):
+    """Say what failed and where in the code of the plugin, not of a library that it called."""
+    if isinstance(error, PluginError) and isinstance(cast("object", error.message), str):
         return str.__str__(error.message)  # plugins raise it as well, with whatever they like
     if isinstance(error, TimeoutError):
         return "timed out"
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    place = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
-    return f"raised {type(error).__name__}{place}"
+    return f"raised {type(error).__name__}{_place(error)}"
+
+
+def _place(error: BaseException) -> str:
+    frames = list(traceback.walk_tb(error.__traceback__))
+    if not frames:
+        return ""
+    own = [each for each in frames if not _is_library(each[0])]
+    frame, line = (own or frames)[-1]
+    return f" at {frame.f_code.co_filename}:{line}"
+
+
+def _is_library(frame: FrameType) -> bool:
+    package = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return package in _LIBRARIES or package in sys.stdlib_module_names
 
 
 def stack(error: BaseException) -> str:

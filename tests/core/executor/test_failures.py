@@ -1,6 +1,8 @@
 import asyncio
+import json
 import logging
 import time
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
@@ -460,13 +462,17 @@ class Answers:
 async def test_an_answer_that_is_none_is_objected_to_by_name() -> None:
     op = operation()
     await chain_of(Answers("yes"), Policy())(CALL, op)
-    assert causes(op) == [("returned str", "p", "tool_pre_invoke")]
+    assert causes(op) == [
+        ("returned str; allowed: ToolCall, Deny, Respond, None", "p", "tool_pre_invoke")
+    ]
 
 
 async def test_what_can_be_closed_is_not_taken_for_a_coroutine() -> None:
     answer, op = StringIO(), operation()
     await chain_of(Answers(answer), Policy())(CALL, op)
-    assert causes(op) == [("returned StringIO", "p", "tool_pre_invoke")]
+    assert causes(op) == [
+        ("returned StringIO; allowed: ToolCall, Deny, Respond, None", "p", "tool_pre_invoke")
+    ]
     assert not answer.closed
 
 
@@ -586,3 +592,55 @@ async def test_a_call_from_before_the_failure_does_not_end_the_trial(
             assert policy.health.admit() is None
             assert len(caplog.records) == 1
             trial.go.set()
+
+
+class Trips:
+    """Raises in code of others that it calls."""
+
+    def __init__(self, trip: Callable[[ToolCall], Any]) -> None:
+        self.trip = trip
+
+    @hookimpl
+    async def tool_pre_invoke(self, payload: ToolCall) -> None:
+        self.trip(payload)
+
+
+def mutate(payload: ToolCall) -> None:
+    arguments: Any = payload.arguments
+    arguments.update(a=1)
+
+
+def replace_with_an_object(payload: ToolCall) -> None:
+    payload.replace(arguments=object())
+
+
+def read_json(_: ToolCall) -> None:
+    json.loads("{")
+
+
+@pytest.mark.parametrize(
+    ("trip", "error"),
+    [
+        (mutate, "TypeError"),
+        (replace_with_an_object, "NotJsonError"),
+        (read_json, "JSONDecodeError"),
+    ],
+)
+async def test_a_failure_is_where_the_plugins_own_code_was(
+    trip: Callable[[ToolCall], Any], error: str
+) -> None:
+    op = operation()
+    await chain_of(Trips(trip), Policy())(CALL, op)
+    (line,) = lines(op)
+    assert line.detail.startswith(f"raised {error} at {__file__}:")
+
+
+async def test_what_a_post_hook_may_return_is_told() -> None:
+    class Wrong:
+        @hookimpl
+        async def tool_post_invoke(self) -> Any:
+            return 5
+
+    op = operation()
+    await compile_chains([("p", Wrong(), Policy())])["tool_post_invoke"](ToolResult(), op)
+    assert lines(op)[0].detail == "returned int; allowed: ToolResult, Deny, None"

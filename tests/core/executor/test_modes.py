@@ -240,8 +240,8 @@ async def test_a_post_hook_cannot_answer() -> None:
 @pytest.mark.parametrize(
     ("deed", "detail"),
     [
-        ("wrong type", "returned dict"),
-        ("wrong payload", "returned ToolResult"),
+        ("wrong type", "returned dict; allowed: ToolCall, Deny, Respond, None"),
+        ("wrong payload", "returned ToolResult; allowed: ToolCall, Deny, Respond, None"),
         ("wrong answer", "returned Respond(PromptResult); Respond takes ToolResult"),
     ],
 )

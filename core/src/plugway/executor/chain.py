@@ -60,7 +60,7 @@ class Chain(Generic[P]):
         self.steps = _group_validators([s for s in steps if s.policy.mode is not Mode.BACKGROUND])
         self.background = tuple(s for s in steps if s.policy.mode is Mode.BACKGROUND)
         self._rows = tuple(step.row for step in self.steps)
-        self.failures = Failures(hook, result_type)
+        self.failures = Failures(hook, payload_type, result_type)
 
     def __bool__(self) -> bool:
         return bool(self.steps or self.background)

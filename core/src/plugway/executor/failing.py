@@ -45,18 +45,23 @@ def recover(step: Step) -> None:
 class Failures:
     """The rules of one hook."""
 
-    __slots__ = ("hook", "result_type")
+    __slots__ = ("hook", "payload_type", "result_type")
 
-    def __init__(self, hook: str, result_type: type[Payload] | None) -> None:
+    def __init__(
+        self, hook: str, payload_type: type[Payload], result_type: type[Payload] | None
+    ) -> None:
         """`result_type` is what a `Respond` may carry; None where none is allowed."""
         self.hook = hook
+        self.payload_type = payload_type
         self.result_type = result_type
 
     def check(self, answer: Any, step: Step) -> Deny | Respond:
         """Return an answer that is no payload; raises `PluginError` for what the hook forbids."""
         if answer.__class__ is Deny:
             return self.within_rights(answer, step)
-        what = type(answer).__name__
+        respond = ", Respond" if self.result_type else ""
+        allowed = f"{self.payload_type.__name__}, Deny{respond}, None"
+        what = f"{type(answer).__name__}; allowed: {allowed}"
         if answer.__class__ is Respond:
             if self.result_type is not None and answer.result.__class__ is self.result_type:
                 response: Respond = answer

@@ -11,6 +11,7 @@ import httpx2
 from anyio.abc import TaskStatus
 
 from plugway.config import ServerConfig
+from plugway.foreign import stack
 from plugway.upstream import faults
 from plugway.upstream.connection import Connection, Peer
 from plugway.upstream.errors import ConnectFailedError, Fault, NoAnswerError
@@ -118,7 +119,7 @@ class SdkConnector:
         except OSError as error:
             failure = failure or ConnectFailedError(self._not_started(error))
         except Exception as error:  # the SDK's transports may raise anything
-            log.debug("server %r: connection lost", self._server, exc_info=True)
+            log.debug("server %r: connection lost\n%s", self._server, stack(error))
             failure = failure or ConnectFailedError(faults.of_crash(error))
         finally:
             connection.retire(faults.GONE)
