@@ -28,6 +28,7 @@ from plugway_hookspecs import (
     hookimpl,
 )
 
+ALLOWED = "allowed: ToolCall, Deny, Respond, None"
 CALL = ToolCall("echo")
 
 
@@ -462,17 +463,13 @@ class Answers:
 async def test_an_answer_that_is_none_is_objected_to_by_name() -> None:
     op = operation()
     await chain_of(Answers("yes"), Policy())(CALL, op)
-    assert causes(op) == [
-        ("returned str; allowed: ToolCall, Deny, Respond, None", "p", "tool_pre_invoke")
-    ]
+    assert causes(op) == [(f"returned str; {ALLOWED}", "p", "tool_pre_invoke")]
 
 
 async def test_what_can_be_closed_is_not_taken_for_a_coroutine() -> None:
     answer, op = StringIO(), operation()
     await chain_of(Answers(answer), Policy())(CALL, op)
-    assert causes(op) == [
-        ("returned StringIO; allowed: ToolCall, Deny, Respond, None", "p", "tool_pre_invoke")
-    ]
+    assert causes(op) == [(f"returned StringIO; {ALLOWED}", "p", "tool_pre_invoke")]
     assert not answer.closed
 
 

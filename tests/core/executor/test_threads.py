@@ -116,6 +116,7 @@ async def test_a_plugin_that_hangs_neither_fills_the_pool_nor_holds_what_is_give
 ) -> None:
     plugin, policy = Blocks(), Policy(threaded=True, timeout=0.01)
     chain = chain_of(plugin, policy, pool)
+    outcome: Any = None
     with anyio.fail_after(5):
         for _ in range(20):
             outcome = await chain(ToolCall("given up"), operation())

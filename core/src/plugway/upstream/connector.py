@@ -118,7 +118,7 @@ class SdkConnector:
                 tasks.cancel_scope.cancel()
         except OSError as error:
             failure = failure or ConnectFailedError(self._not_started(error))
-        except Exception as error:  # the SDK's transports may raise anything
+        except Exception as error:  # noqa: BLE001 - the SDK's transports may raise anything
             log.debug("server %r: connection lost\n%s", self._server, stack(error))
             failure = failure or ConnectFailedError(faults.of_crash(error))
         finally:
