@@ -20,6 +20,8 @@ from typing import TypedDict
 
 ROOT = Path(__file__).parents[1]
 FLOOR = 0.9
+PATIENCE = 5.0
+"""How many times as long as the tests need they may take, until they count as hanging."""
 # two at a time; the same examples in the same order in every run
 OPTIONS = ("--max-children", "2")
 ENVIRONMENT = {"HYPOTHESIS_PROFILE": "ci", "PYTHONHASHSEED": "0"}
@@ -53,6 +55,7 @@ def copy(target: Target, scratch: Path) -> None:
         "source_paths": ["src"],
         "only_mutate": modules,
         "pytest_add_cli_args_test_selection": target["tests"],
+        "timeout_multiplier": PATIENCE,
     }
     lines = (f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
     project = (ROOT / "pyproject.toml").read_text()

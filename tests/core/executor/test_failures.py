@@ -7,6 +7,7 @@ from io import StringIO
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from plugway.executor import compiler
@@ -464,6 +465,13 @@ async def test_an_answer_that_is_none_is_objected_to_by_name() -> None:
     op = operation()
     await chain_of(Answers("yes"), Policy())(CALL, op)
     assert causes(op) == [(f"returned str; {ALLOWED}", "p", "tool_pre_invoke")]
+
+
+async def test_a_coroutine_of_a_plain_def_is_objected_to_by_name() -> None:
+    op = operation()
+    await chain_of(Answers(anyio.lowlevel.checkpoint()), Policy())(CALL, op)
+    advice = "returned a coroutine from a plain def; declare it async def"
+    assert causes(op) == [(advice, "p", "tool_pre_invoke")]
 
 
 async def test_what_can_be_closed_is_not_taken_for_a_coroutine() -> None:

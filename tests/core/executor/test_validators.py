@@ -420,3 +420,14 @@ async def test_the_turn_after_validators_begins_when_they_have_ended() -> None:
     await compile_chains(plugins)["tool_pre_invoke"](CALL, op)
     _, before, after = lines(op)
     assert after.started_ns >= before.started_ns + before.duration_ns
+
+
+async def test_neighbours_are_all_given_the_payload() -> None:
+    class Sees:
+        @hookimpl
+        async def tool_pre_invoke(self, payload: ToolCall) -> None:
+            seen.append(payload)
+
+    seen: list[ToolCall] = []
+    await chain_of([Sees(), Sees()])(CALL, operation())
+    assert seen == [CALL, CALL]
