@@ -15,7 +15,7 @@ import anyio
 import pluggy
 
 from plugway.errors import ChainError, PluginSetupError
-from plugway.executor.chain import Chain, Offer
+from plugway.executor.chain import Chain, EmptyChain, Offer
 from plugway.executor.steps import Call, Policy, Step
 from plugway.executor.threads import Threads
 from plugway.executor.wrapperspecs import WRAPPER, Manager, wrapper_specs
@@ -65,9 +65,15 @@ def compile_chains(
     chains: dict[str, Chain[Any]] = {}
     for hook, (payload, result) in hooks.items():
         steps = _compile_steps(hook, manager, policies, pool)
-        kind = WrappingChain if any(step.wraps for step in steps) else Chain
+        kind = _chain_kind(steps)
         chains[hook] = kind(hook, steps, payload, result, offer)
     return chains
+
+
+def _chain_kind(steps: Sequence[Step]) -> type[Chain[Any]]:
+    if any(step.wraps for step in steps):
+        return WrappingChain
+    return Chain if steps else EmptyChain
 
 
 def _compile_steps(
