@@ -831,6 +831,19 @@ async def test_a_request_ends_at_its_deadline(caplog: pytest.LogCaptureFixture) 
     assert f": {said}" in caplog.text
 
 
+async def test_a_plugin_that_blocks_beyond_the_deadline_keeps_the_server_from_being_asked() -> None:
+    class Blocks:
+        @hookimpl
+        async def tool_pre_invoke(self, context: Context) -> None:
+            while anyio.current_time() < (context.deadline or 0):
+                pass
+
+    dispatcher, server = gateway(Blocks(), request_timeout=0.01)
+    with anyio.fail_after(5):
+        error = await refusal(dispatcher, call())
+    assert (error.code, server.requests) == (504, [])
+
+
 async def test_plugins_know_the_deadline_and_it_ends_them_too() -> None:
     deadlines: list[float | None] = []
 

@@ -3,6 +3,8 @@
 import logging
 from typing import Any
 
+import anyio
+
 from plugway.dispatch.asking import ask_server, without_words
 from plugway.dispatch.exchange import Request
 from plugway.dispatch.passing import Passage, RenamedForEverError
@@ -109,6 +111,9 @@ class _Guarded:
         wrapped, request = self.pre.wraps, self.request
         if (request.on_progress or request.on_log) and self._guards_result():
             request = without_words(request)
+        deadline = self.operation.deadline
+        if deadline is not None and anyio.current_time() >= deadline:
+            await anyio.sleep_forever()  # until its scope, which a plugin that blocks kept waiting
         try:
             raw = await ask_server(self.parts, self.fetch, request, params, target)
         except ServerError as error:
