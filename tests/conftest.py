@@ -1,6 +1,7 @@
 """Fixtures that every test uses: one backend, no blocking call on the event loop; profiles."""
 
 import os
+import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -24,6 +25,9 @@ from plugway_hookspecs import ServerUnavailableError
 PACKAGES = ["plugway", "plugway_hookspecs", "plugway_builtin_plugins", "plugway_external_bridge"]
 
 # wall-clock deadlines would make the outcome depend on how busy the machine is
+# a shell's background jobs ignore Ctrl-C, and so would all that tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, database=None)
 settings.register_profile("nightly", deadline=None, max_examples=20_000, print_blob=True)

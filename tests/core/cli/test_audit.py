@@ -195,5 +195,8 @@ def test_following_prints_new_lines_until_ctrl_c(file: Path) -> None:
             end.write(line("new"))
         assert json.loads(process.stdout.readline())["id"] == "new"
         process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=30)
+        try:
+            out, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert (process.returncode, out, errors) == (130, b"", b"")
