@@ -1,10 +1,8 @@
 """The chain against a plain, slow model of what the design says a chain does."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from chain_model import FAILURES, PAYLOADS, POST, PRE, Model, Plugin, Told, UndecidedError
 from chain_stage import Stage
 from chain_strategies import AWAITS, PLACES, SERVERS, chains, plugins, wrappers
@@ -65,24 +63,19 @@ async def test_who_listens_changes_nothing(
         observed.check(told)
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Threads]:
-    with Threads(2) as pool:
-        yield pool
-
-
 ANSWERS_OF_ALL_KINDS = ["nothing", "change", "deny", "respond", *FAILURES[:-1]]
 
 
 @given(chains(plugins(ANSWERS_OF_ALL_KINDS), wrappers(), max_size=4), HOOKS)
 async def test_it_is_all_the_same_whether_plugins_are_async_plain_or_in_a_thread(
-    pool: Threads, chain: list[Plugin], hook: str
+    chain: list[Plugin], hook: str
 ) -> None:
     told = told_by(Model(chain, hook), PAYLOADS[hook])
-    for how in ({"awaits": 0}, {"awaits": None}, {"awaits": None, "threaded": True}):
-        alike = [p if p.sends is not None else replace(p, **how) for p in chain]
-        observed = await Stage(alike, hook, pool=pool).run(PAYLOADS[hook])
-        observed.check(told)
+    with Threads(2) as pool:  # one for each example: each has an event loop of its own
+        for how in ({"awaits": 0}, {"awaits": None}, {"awaits": None, "threaded": True}):
+            alike = [p if p.sends is not None else replace(p, **how) for p in chain]
+            observed = await Stage(alike, hook, pool=pool).run(PAYLOADS[hook])
+            observed.check(told)
 
 
 # laws that need no model
