@@ -16,7 +16,7 @@ from plugway_hookspecs import Client, Plugin, PluginConfig, ToolCall, ToolResult
 
 LocalGateway = Callable[..., AbstractAsyncContextManager[Gateway]]
 
-IN_FLIGHT, RELOADS = 2_000, 60
+IN_FLIGHT, RELOADS = 2_000, 30
 NAMES = "abcde"
 
 
