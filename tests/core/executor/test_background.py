@@ -160,7 +160,7 @@ async def test_work_that_nobody_would_await_is_a_failure(caplog: pytest.LogCaptu
         async with chain_of(plugin) as (chain, _):
             await chain(CALL, operation())
     assert plugin.done == 0
-    assert "returned a coroutine from a plain def; declare it async def" in caplog.text
+    assert "returned a coroutine: await it, or declare the hook async def" in caplog.text
 
 
 class Fails:

@@ -470,7 +470,7 @@ async def test_an_answer_that_is_none_is_objected_to_by_name() -> None:
 async def test_a_coroutine_of_a_plain_def_is_objected_to_by_name() -> None:
     op = operation()
     await chain_of(Answers(anyio.lowlevel.checkpoint()), Policy())(CALL, op)
-    advice = "returned a coroutine from a plain def; declare it async def"
+    advice = "returned a coroutine: await it, or declare the hook async def"
     assert causes(op) == [(advice, "p", "tool_pre_invoke")]
 
 

@@ -266,7 +266,7 @@ async def test_a_coroutine_from_a_plain_def_is_named_and_not_left_unawaited() ->
     op = operation()
     outcome = await chain_of((Forgets(), Policy()))(CALL, op)
     assert isinstance(outcome.verdict, Deny)
-    assert lines(op)[0].detail == "returned a coroutine from a plain def; declare it async def"
+    assert lines(op)[0].detail == "returned a coroutine: await it, or declare the hook async def"
 
 
 class Subclass(ToolCall):

@@ -684,7 +684,7 @@ async def test_a_wrapper_that_forgets_to_await_is_told_so() -> None:
     server, op = Server(), operation()
     assert isinstance((await run(Wraps(forgets), server=server, op=op)).verdict, Deny)
     assert server.asked == []
-    assert lines(op)[0].detail.startswith("returned a coroutine that nobody awaited")
+    assert lines(op)[0].detail.startswith("returned a coroutine: await it")
 
 
 @pytest.mark.parametrize("on_error", [OnError.FAIL, OnError.IGNORE])

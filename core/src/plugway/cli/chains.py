@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from plugway.config import Config
 from plugway.executor.conditions import Condition
-from plugway.executor.steps import Step
+from plugway.executor.steps import Step, opened
 from plugway.plugins.discovery import Discovery
 from plugway.plugins.instances import Instance
 from plugway.plugins.opening import open_registry
@@ -71,7 +71,7 @@ def _links(registry: Registry, hook: str) -> list[Link]:
     links: list[Link] = []
     for number, step in enumerate(chain.steps, start=1):
         sign = f"{number}∥" if step.members else str(number)
-        links += [_link(registry, each, sign) for each in step.members or (step,)]
+        links += [_link(registry, each, sign) for each in opened([step])]
     return links + [_link(registry, step, "") for step in chain.background]
 
 

@@ -15,7 +15,7 @@ from plugway.dispatch.completing import complete
 from plugway.dispatch.exchange import Request
 from plugway.dispatch.fetching import fetch_one
 from plugway.dispatch.shaping import answer_denied, shape, trace_context, unavailable_meta
-from plugway.foreign import about, describe, one_line, stack
+from plugway.foreign import NAME, about, describe, one_line, stack
 from plugway.generation import Generation
 from plugway.jsonrpc import (
     INTERNAL_ERROR,
@@ -38,9 +38,6 @@ from plugway_hookspecs import (
 
 Listener = Callable[[Operation, RpcError | None], None]
 """Takes a finished operation, its record, and the error that the client got, if any."""
-
-NAME = 200
-"""How many characters of a name are told."""
 
 log = logging.getLogger(__name__)
 

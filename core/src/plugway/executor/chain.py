@@ -12,7 +12,7 @@ import anyio
 
 from plugway.executor.failing import Failures, recover
 from plugway.executor.record import CANCELLED, DROPPED, QUEUED, SKIPPED, Turn
-from plugway.executor.steps import Row, Step
+from plugway.executor.steps import Row, Step, opened
 from plugway.foreign import alone, is_failure
 from plugway_hookspecs import Context, Deny, Mode, Operation, Outcome, Payload
 
@@ -71,11 +71,10 @@ class Chain(Generic[P]):
 
     def guards(self, operation: Operation | None) -> bool:
         """Whether a plugin that may deny or modify is asked about an operation; None for any."""
-        steps = (each for step in self.steps for each in (step.members or (step,)))
         return any(
             (step.may_deny or step.may_modify)
             and (step.when is None or operation is None or step.when(operation))
-            for step in steps
+            for step in opened(self.steps)
         )
 
     # no `async def`, which would be one more coroutine for each call

@@ -27,7 +27,7 @@ def refuse_coroutine(answer: Any, step: Step) -> None:
     """Raise `PluginError` for what nobody would await: the work of the plugin would be lost."""
     if hasattr(answer, "send") and hasattr(answer, "close"):
         answer.close()
-        what = "returned a coroutine from a plain def; declare it async def"
+        what = "returned a coroutine: await it, or declare the hook async def"
         raise PluginError(what, plugin=step.scope.plugin, hook=step.scope.hook)
 
 

@@ -1,6 +1,6 @@
 """Steps: what a chain is made of, and what the operator says about each plugin."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,3 +89,8 @@ class Step:
     def view_of(self, operation: Operation) -> tuple[Context, ...]:
         """Return what the call takes besides the payload."""
         return () if self.view is None else (Context(operation, self.view),)
+
+
+def opened(steps: Iterable[Step]) -> list[Step]:
+    """Return steps with each group replaced by its members."""
+    return [each for step in steps for each in (step.members or (step,))]

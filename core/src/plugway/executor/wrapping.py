@@ -7,14 +7,13 @@ What others deny inside stays denied.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from inspect import iscoroutine
 from time import perf_counter_ns
 from typing import Any, TypeVar, cast
 
 from plugway.executor.chain import Chain, Inner, Offer
-from plugway.executor.failing import recover
+from plugway.executor.failing import recover, refuse_coroutine
 from plugway.executor.record import CANCELLED, SKIPPED, Wrapped, same
-from plugway.executor.steps import Row, Step
+from plugway.executor.steps import Row, Step, opened
 from plugway.foreign import alone, is_failure
 from plugway_hookspecs import Context, Deny, Operation, Outcome, Payload, PluginError, Respond
 
@@ -68,8 +67,7 @@ class WrappingChain(Chain[P]):
 
     def without_wrappers(self) -> Chain[P]:
         """Return the chain as it is where there is no call to wrap."""
-        opened = [each for step in self.steps for each in (step.members or (step,))]
-        plain = [step for step in (*opened, *self.background) if not step.wraps]
+        plain = [s for s in (*opened(self.steps), *self.background) if not s.wraps]
         return Chain(self.hook, plain, self.payload_type, self.result_type, self.offer)
 
     async def _from(
@@ -107,11 +105,8 @@ class WrappingChain(Chain[P]):
             return answer
         if answer.__class__ is Deny:
             return self.failures.within_rights(answer, step)
-        returned = type(answer).__name__
-        if iscoroutine(answer):
-            answer.close()
-            returned = "a coroutine that nobody awaited"
-        what = f"returned {returned}; a wrapper here returns {result.__name__}"
+        refuse_coroutine(answer, step)
+        what = f"returned {type(answer).__name__}; a wrapper here returns {result.__name__}"
         raise PluginError(what, plugin=step.scope.plugin, hook=self.hook)
 
 

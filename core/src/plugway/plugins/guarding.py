@@ -4,15 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from plugway.executor.chain import Chain
-from plugway.executor.steps import Step
+from plugway.executor.steps import Step, opened
 
 Guarded: TypeAlias = Mapping[tuple[str, str], frozenset[str]]
 """Step and hook to what the step may do there, or does by failing; nothing, if it observes."""
-
-
-def opened(steps: Iterable[Step]) -> list[Step]:
-    """Return steps with each group replaced by its members."""
-    return [each for step in steps for each in (step.members or (step,))]
 
 
 def guarded(chains: Iterable[Chain[Any]]) -> Guarded:

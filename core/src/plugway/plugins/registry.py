@@ -15,10 +15,10 @@ from plugway.errors import PluginSetupError
 from plugway.executor.background import Background
 from plugway.executor.chain import Chain, Failed
 from plugway.executor.compiler import compile_chains
-from plugway.executor.steps import Step
+from plugway.executor.steps import Step, opened
 from plugway.executor.threads import Threads
 from plugway.foreign import describe, is_failure
-from plugway.plugins.guarding import Guarded, guarded, opened, weaker
+from plugway.plugins.guarding import Guarded, guarded, weaker
 from plugway.plugins.hooktable import HookTable
 from plugway.plugins.instances import Instance
 from plugway.plugins.lifecycle import call_lifecycle, read_parts
@@ -90,7 +90,7 @@ class Registry:
         if self._clashes(instance):
             self._compile([*self.instances, instance])  # says what is wrong
         guards = not instance.policy.mode.observes and not self._only_extends(instance)
-        if not self._hooks(instance) and guards:
+        if not any(self._compile([instance]).values()) and guards:
             raise PluginSetupError("it has no hook: nothing would be guarded", plugin=instance.name)
         self.instances.append(instance)
         instance.running.users += 1
@@ -122,10 +122,6 @@ class Registry:
         names = {name for name, _, _ in others}
         objects = {id(plugin) for _, plugin, _ in others}
         return any(name in names or id(plugin) in objects for name, plugin, _ in instance.steps())
-
-    def _hooks(self, instance: Instance) -> set[str]:
-        """Return the hooks in which a plugin, or one of its parts, is called."""
-        return {hook for hook, chain in self._compile([instance]).items() if chain}
 
     def _guarded(self, instance: Instance) -> Guarded:
         return guarded(self._compile([instance]).values())
