@@ -23,9 +23,9 @@ MAX_FINDINGS = 50
 """How many findings one turn of a plugin may have in a line."""
 
 _WRITTEN_IN_TIME, _WITHHELD = b'"withheld":false}\n', b'"withheld":true}\n'
-log = logging.getLogger(__name__)
-
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+log = logging.getLogger(__name__)
 
 
 def request_entry(

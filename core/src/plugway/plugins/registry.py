@@ -1,7 +1,4 @@
-"""The configured plugins: loaded, started, registered with pluggy, compiled into chains.
-
-The registry is the only one who talks to pluggy's plugin manager.
-"""
+"""The running plugins of one configuration, and their chains."""
 
 import logging
 from collections.abc import Mapping, Sequence
