@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from typing import Any
 
 import orjson
 
 from plugway.jsonrpc import INVALID_PARAMS, TOO_LARGE, UPSTREAM_ERROR, RpcError
 from plugway.jsonvalues import is_object
-from plugway.methods import Fetch
+from plugway.methods import Ask, Exchange, Subscription
 from plugway_hookspecs import NotJsonError, Payload, ServerError
 from plugway_hookspecs.frozen import MAX_DEPTH
 
@@ -70,32 +71,72 @@ def refuse_size(size: int, limit: int, what: str) -> None:
         raise RpcError(TOO_LARGE, f"{what} is {size} bytes; at most {limit} are allowed")
 
 
-def read_request(fetch: Fetch, params: Mapping[str, Any], limit: int) -> Payload:
+def read_request(method: Exchange | Subscription, params: Mapping[str, Any], limit: int) -> Payload:
     """Return the payload of a client's params; raises `RpcError`."""
     try:
-        check_size(params, limit, f"The request for {fetch.name}")
-        return fetch.request.from_wire(params)
+        check_size(params, limit, f"The request for {method.name}")
+        return _payload(method.request, params)
     except NotJsonError as error:
         raise RpcError(INVALID_PARAMS, f"Invalid params: {error}") from None
 
 
-def read_result(fetch: Fetch, result: Mapping[str, Any], server: str, limit: int) -> Payload:
+def read_question(ask: Ask, params: Mapping[str, Any], server: str, limit: int) -> Payload:
+    """Return the payload of what a server asks; raises `RpcError`, without the server's words."""
+    try:
+        check_size(params, limit, f"What server {server!r} asks by {ask.name}")
+        return _payload(ask.request, params)
+    except NotJsonError:
+        message = f"Server {server!r} asked {ask.name} with {_NOT_JSON}"
+        raise RpcError(UPSTREAM_ERROR, message) from None
+
+
+def read_answer(ask: Ask, result: Mapping[str, Any], limit: int) -> Payload:
+    """Return the payload of the client's answer to a server's question; raises `RpcError`."""
+    try:
+        check_size(result, limit, f"The client's answer to {ask.name}")
+        return _payload(ask.result, result)
+    except NotJsonError as error:
+        message = f"The client's answer to {ask.name} is not what MCP has there: {error}"
+        raise RpcError(INVALID_PARAMS, message) from None
+
+
+def _payload(kind: type[Payload], wire: Mapping[str, Any]) -> Payload:
+    """Read a payload; raises `NotJsonError` for a required field that is missing as well."""
+    for key in _required(kind):
+        if wire.get(key) is None:
+            raise NotJsonError("nothing where there must be something", key)
+    return kind.from_wire(wire)
+
+
+_known: dict[type[Any], tuple[str, ...]] = {}
+
+
+def _required(kind: type[Payload]) -> tuple[str, ...]:
+    """Return the keys that there must be on the wire."""
+    keys = _known.get(kind)
+    if keys is None:
+        keys = tuple(kind.WIRE[field.name] for field in fields(kind) if field.default is MISSING)
+        _known[kind] = keys
+    return keys
+
+
+def read_result(exchange: Exchange, result: Mapping[str, Any], server: str, limit: int) -> Payload:
     """Return the payload of a server's result; raises `RpcError`, without the server's words."""
     try:
-        check_size(result, limit, f"The result of {fetch.name}")
-        return fetch.result.from_wire(result)
+        check_size(result, limit, f"The result of {exchange.name}")
+        return exchange.result.from_wire(result)
     except NotJsonError:
-        raise bad_result(server, fetch.name, _NOT_JSON) from None
+        raise bad_result(server, exchange.name, _NOT_JSON) from None
 
 
-def read_error(fetch: Fetch, error: ServerError, server: str, limit: int) -> Payload:
+def read_error(exchange: Exchange, error: ServerError, server: str, limit: int) -> Payload:
     """Return the payload of a server's error, which guards see as well; raises `RpcError`."""
     described = {"code": error.code, "message": error.message, "data": error.data}
     try:
-        check_size(described, limit, f"The error of {fetch.name}")
-        return fetch.result().replace(error=described)
+        check_size(described, limit, f"The error of {exchange.name}")
+        return exchange.result().replace(error=described)
     except NotJsonError:
-        raise bad_result(server, fetch.name, _NOT_JSON) from None
+        raise bad_result(server, exchange.name, _NOT_JSON) from None
 
 
 def bad_result(server: str, method: str, why: str) -> RpcError:

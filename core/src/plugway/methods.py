@@ -1,9 +1,13 @@
-"""Every MCP method that clients send: its hooks, its payloads, and where it goes."""
+"""Every MCP method that clients send or are sent: its hooks, its payloads, where it goes."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 from plugway_hookspecs import (
+    CompletionRequest,
+    CompletionResult,
+    ElicitationRequest,
+    ElicitationResult,
     Payload,
     PromptFetch,
     PromptList,
@@ -11,7 +15,12 @@ from plugway_hookspecs import (
     ResourceFetch,
     ResourceList,
     ResourceResult,
+    ResourceSubscribe,
     ResourceTemplateList,
+    RootsRequest,
+    RootsResult,
+    SamplingRequest,
+    SamplingResult,
     ToolCall,
     ToolList,
     ToolResult,
@@ -40,17 +49,31 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """A method that is about one tool, prompt or resource, and goes to the server that has it."""
+class Exchange:
+    """A method with hooks round its request and its result."""
 
     name: str
-    kind: Kind
     pre: str
     post: str
     request: type[Payload]
     result: type[Payload]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch(Exchange):
+    """A method that is about one tool, prompt or resource, and goes to the server that has it."""
+
+    kind: Kind
     contents: str
     """The key of the result under which there must be a list of objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Exchange):
+    """A method by which servers ask clients: a request of theirs, or within `input_required`."""
+
+    capability: str
+    """The client capability that stands for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +86,43 @@ class Listing:
     result: type[Payload]
 
 
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A method by which clients subscribe to one resource; nothing comes back to look at."""
+
+    name: str
+    pre: str
+    request: type[Payload]
+
+
 FETCHES = {
     fetch.name: fetch
     for fetch in (
         Fetch(
             "tools/call",
-            Kind.TOOL,
             "tool_pre_invoke",
             "tool_post_invoke",
             ToolCall,
             ToolResult,
+            Kind.TOOL,
             "content",
         ),
         Fetch(
             "prompts/get",
-            Kind.PROMPT,
             "prompt_pre_fetch",
             "prompt_post_fetch",
             PromptFetch,
             PromptResult,
+            Kind.PROMPT,
             "messages",
         ),
         Fetch(
             "resources/read",
-            Kind.RESOURCE,
             "resource_pre_fetch",
             "resource_post_fetch",
             ResourceFetch,
             ResourceResult,
+            Kind.RESOURCE,
             "contents",
         ),
     )
@@ -113,8 +145,43 @@ LISTINGS = {
 
 LIST_METHOD = {listing.kind: listing.name for listing in LISTINGS.values()}
 
+SUBSCRIPTION = Subscription("resources/subscribe", "resource_pre_subscribe", ResourceSubscribe)
+
+COMPLETION = Exchange(
+    "completion/complete", "completion_pre", "completion_post", CompletionRequest, CompletionResult
+)
+
+ASKS = {
+    ask.name: ask
+    for ask in (
+        Ask(
+            "sampling/createMessage",
+            "sampling_pre_request",
+            "sampling_post_response",
+            SamplingRequest,
+            SamplingResult,
+            "sampling",
+        ),
+        Ask(
+            "elicitation/create",
+            "elicitation_pre_request",
+            "elicitation_post_response",
+            ElicitationRequest,
+            ElicitationResult,
+            "elicitation",
+        ),
+        Ask(
+            "roots/list",
+            "roots_pre_list",
+            "roots_post_list",
+            RootsRequest,
+            RootsResult,
+            "roots",
+        ),
+    )
+}
+
 UNHOOKED = {
-    "completion/complete": "goes to the server of the prompt or template, if nothing guards it",
     "initialize": "answered by the gateway; servers' instructions only where nothing guards lists",
     "logging/setLevel": "a setting of the client's session with the gateway",
     "ping": "answered by the gateway",
@@ -134,8 +201,13 @@ MAX_RENAMES = 3
 
 HOOKS: dict[str, tuple[type[Payload], type[Payload] | None]] = {}
 """Hook to what it takes and what a `Respond` in it may carry."""
-for _fetch in FETCHES.values():
-    HOOKS[_fetch.pre] = (_fetch.request, _fetch.result)
-    HOOKS[_fetch.post] = (_fetch.result, None)
+_EXCHANGES: tuple[Exchange, ...] = (*FETCHES.values(), COMPLETION, *ASKS.values())
+for _exchange in _EXCHANGES:
+    HOOKS[_exchange.pre] = (_exchange.request, _exchange.result)
+    HOOKS[_exchange.post] = (_exchange.result, None)
 for _listing in LISTINGS.values():
     HOOKS[_listing.post] = (_listing.result, None)
+HOOKS[SUBSCRIPTION.pre] = (SUBSCRIPTION.request, None)
+
+UNWRAPPED = frozenset(hook for ask in ASKS.values() for hook in (ask.pre, ask.post))
+"""Hooks without wrappers: a client may answer in another request than the server asked in."""

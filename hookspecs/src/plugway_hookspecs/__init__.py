@@ -13,6 +13,8 @@ from plugway_hookspecs.host import CommandGroup, HookRegistrar, Host, Server
 from plugway_hookspecs.markers import ENTRY_POINT_GROUP, PROJECT, hookimpl, hookspec
 from plugway_hookspecs.modes import Mode, OnError
 from plugway_hookspecs.payloads import (
+    CompletionRequest,
+    CompletionResult,
     Payload,
     PromptFetch,
     PromptList,
@@ -20,12 +22,21 @@ from plugway_hookspecs.payloads import (
     ResourceFetch,
     ResourceList,
     ResourceResult,
+    ResourceSubscribe,
     ResourceTemplateList,
     ToolCall,
     ToolList,
     ToolResult,
 )
 from plugway_hookspecs.plugin import Part, Plugin, PluginConfig
+from plugway_hookspecs.questions import (
+    ElicitationRequest,
+    ElicitationResult,
+    RootsRequest,
+    RootsResult,
+    SamplingRequest,
+    SamplingResult,
+)
 from plugway_hookspecs.routes import HttpRequest, HttpResponse, HttpRoute
 from plugway_hookspecs.runner import Outcome, PluginInfo, PluginRunner
 from plugway_hookspecs.specs import Specs
@@ -38,8 +49,12 @@ __all__ = [
     "CallNext",
     "Client",
     "CommandGroup",
+    "CompletionRequest",
+    "CompletionResult",
     "Context",
     "Deny",
+    "ElicitationRequest",
+    "ElicitationResult",
     "Finding",
     "FrozenDict",
     "FrozenList",
@@ -68,8 +83,13 @@ __all__ = [
     "ResourceFetch",
     "ResourceList",
     "ResourceResult",
+    "ResourceSubscribe",
     "ResourceTemplateList",
     "Respond",
+    "RootsRequest",
+    "RootsResult",
+    "SamplingRequest",
+    "SamplingResult",
     "Scope",
     "Server",
     "ServerError",

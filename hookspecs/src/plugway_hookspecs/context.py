@@ -95,6 +95,9 @@ class Operation:
     findings: list[Finding] = field(default_factory=_FINDINGS)
     record: list[Any] | None = None
     """Where the chain writes its record; None when nobody listens."""
+    within: str = ""
+    """The method that fetches what this is about, where `method` does not: `tools/call` for what a
+    server asks in the middle of a tool's call, `prompts/get` for a prompt's completions."""
     chains: Callable[[str], Any] | None = None
     """Returns the chain of a hook as this operation meets it, whatever a reload does meanwhile;
     None where there are no others than those that the plugins were started with."""
@@ -136,13 +139,25 @@ class Context:
         return self._operation.method
 
     @property
+    def within(self) -> str:
+        """The method that fetches what this is about, where `method` does not; empty elsewhere.
+
+        `tools/call` for what a server asks in the middle of a tool's call; `prompts/get` or
+        `resources/read` for completions.
+        """
+        return self._operation.within
+
+    @property
     def name(self) -> str:
-        """The tool or prompt name, or the resource URI, as the client sees it; empty for lists."""
+        """The tool or prompt name, or the resource URI, as the client sees it; empty for lists.
+
+        For a server's question it is that of the client's request in which the server asks.
+        """
         return self._operation.name
 
     @property
     def server(self) -> str:
-        """The name of the upstream that answers; empty for lists."""
+        """The name of the upstream that answers, or that asks; empty for lists."""
         return self._operation.server
 
     @property

@@ -13,9 +13,12 @@ from typing import Any, ClassVar, Self
 from plugway_hookspecs.frozen import EMPTY, FrozenDict, FrozenList, freeze
 from plugway_hookspecs.shapes import shapes
 
-_NOTHING = FrozenList()
+NOTHING = FrozenList()
+"""What a list holds if a plugin does not say."""
 _ABSENT = FrozenList()
 """The items of a message that came without any; it is sent on without any as well."""
+FORM = "form"
+"""How an elicitation asks if it does not say how."""
 _FROZEN = frozenset({str, bool, type(None), FrozenDict, FrozenList})
 _new = object.__new__
 _set = object.__setattr__
@@ -23,6 +26,8 @@ _set = object.__setattr__
 
 def _says_nothing(attribute: str, value: Any) -> bool:
     """Whether a named field with this value means the same as no field at all."""
+    if attribute == "mode":
+        return value is None or value == FORM
     return value is None or (value is False and attribute == "is_error")
 
 
@@ -146,7 +151,7 @@ class ToolResult(Payload):
         }
     )
 
-    content: Sequence[Mapping[str, Any]] = _NOTHING
+    content: Sequence[Mapping[str, Any]] = NOTHING
     structured_content: Any = None
     is_error: bool = False
     error: Mapping[str, Any] | None = None
@@ -173,7 +178,7 @@ class PromptResult(Payload):
     ITEMS = "messages"
     WIRE = FrozenDict({"messages": "messages", "description": "description", "meta": "_meta"})
 
-    messages: Sequence[Mapping[str, Any]] = _NOTHING
+    messages: Sequence[Mapping[str, Any]] = NOTHING
     description: str | None = None
     error: Mapping[str, Any] | None = None
     meta: Mapping[str, Any] = EMPTY
@@ -198,7 +203,7 @@ class ResourceResult(Payload):
     ITEMS = "contents"
     WIRE = FrozenDict({"contents": "contents", "meta": "_meta"})
 
-    contents: Sequence[Mapping[str, Any]] = _NOTHING
+    contents: Sequence[Mapping[str, Any]] = NOTHING
     error: Mapping[str, Any] | None = None
     meta: Mapping[str, Any] = EMPTY
     extra: Mapping[str, Any] = EMPTY
@@ -211,7 +216,7 @@ class ToolList(Payload):
     ITEMS = "tools"
     WIRE = FrozenDict({"tools": "tools", "meta": "_meta"})
 
-    tools: Sequence[Mapping[str, Any]] = _NOTHING
+    tools: Sequence[Mapping[str, Any]] = NOTHING
     meta: Mapping[str, Any] = EMPTY
     extra: Mapping[str, Any] = EMPTY
 
@@ -223,7 +228,7 @@ class PromptList(Payload):
     ITEMS = "prompts"
     WIRE = FrozenDict({"prompts": "prompts", "meta": "_meta"})
 
-    prompts: Sequence[Mapping[str, Any]] = _NOTHING
+    prompts: Sequence[Mapping[str, Any]] = NOTHING
     meta: Mapping[str, Any] = EMPTY
     extra: Mapping[str, Any] = EMPTY
 
@@ -235,7 +240,7 @@ class ResourceList(Payload):
     ITEMS = "resources"
     WIRE = FrozenDict({"resources": "resources", "meta": "_meta"})
 
-    resources: Sequence[Mapping[str, Any]] = _NOTHING
+    resources: Sequence[Mapping[str, Any]] = NOTHING
     meta: Mapping[str, Any] = EMPTY
     extra: Mapping[str, Any] = EMPTY
 
@@ -247,6 +252,57 @@ class ResourceTemplateList(Payload):
     ITEMS = "resource_templates"
     WIRE = FrozenDict({"resource_templates": "resourceTemplates", "meta": "_meta"})
 
-    resource_templates: Sequence[Mapping[str, Any]] = _NOTHING
+    resource_templates: Sequence[Mapping[str, Any]] = NOTHING
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceSubscribe(Payload):
+    """The params of `resources/subscribe`, or one URI of a `subscriptions/listen`."""
+
+    WIRE = FrozenDict({"uri": "uri", "meta": "_meta"})
+
+    uri: str
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest(Payload):
+    """The params of `completion/complete`.
+
+    `ref` is the prompt or resource template, `argument` has `name` and the `value` so far, and
+    `context` the arguments that are known already.
+    """
+
+    WIRE = FrozenDict({"ref": "ref", "argument": "argument", "context": "context", "meta": "_meta"})
+
+    ref: Mapping[str, Any]
+    argument: Mapping[str, Any]
+    context: Mapping[str, Any] = EMPTY
+    meta: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
+
+    @property
+    def of_prompt(self) -> bool:
+        """Whether a prompt's argument is completed, and not a template's."""
+        return self.ref.get("type") == "ref/prompt"
+
+    @property
+    def about(self) -> str:
+        """The prompt's name or the template's URI, as clients use it; empty if there is none."""
+        found = self.ref.get("name" if self.of_prompt else "uri")
+        return found if isinstance(found, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionResult(Payload):
+    """The result of `completion/complete`: `completion["values"]`; `error` as in `ToolResult`."""
+
+    WIRE = FrozenDict({"completion": "completion", "meta": "_meta"})
+
+    completion: Mapping[str, Any] = EMPTY
+    error: Mapping[str, Any] | None = None
     meta: Mapping[str, Any] = EMPTY
     extra: Mapping[str, Any] = EMPTY

@@ -32,7 +32,7 @@ class Shape(NamedTuple):
 
     types: frozenset[type]
     of_objects: bool
-    """Whether it is a list that may hold nothing but objects."""
+    """Whether a list here may hold nothing but objects."""
 
     def check(self, value: Any, field: str) -> None:
         """Raise `NotJsonError` for a value of another type."""
@@ -40,7 +40,7 @@ class Shape(NamedTuple):
         if kind not in self.types:
             wanted = " or ".join(_NAMES[each] for each in _NAMES if each in self.types)
             raise NotJsonError(f"{_NAMES[kind]} instead of {wanted}", field)
-        if self.of_objects:
+        if self.of_objects and kind is FrozenList:
             for index, item in enumerate(value):
                 if type(item) is not FrozenDict:
                     what = f"{_NAMES[type(item)]} instead of an object"
@@ -73,5 +73,6 @@ def _shape(hint: Any) -> Shape | None:
         if known is None:
             return None
         types.update(known)
-    of = get_args(hint)[:1] if get_origin(hint) is Sequence else ()
-    return Shape(frozenset(types), bool(of) and get_origin(of[0]) is Mapping)
+    items = [get_args(choice)[:1] for choice in choices if get_origin(choice) is Sequence]
+    of_objects = [bool(of) and get_origin(of[0]) is Mapping for of in items]
+    return Shape(frozenset(types), bool(of_objects) and all(of_objects))

@@ -12,16 +12,27 @@ from plugway_hookspecs.context import Context
 from plugway_hookspecs.host import CommandGroup, HookRegistrar, Host
 from plugway_hookspecs.markers import hookspec
 from plugway_hookspecs.payloads import (
+    CompletionRequest,
+    CompletionResult,
     PromptFetch,
     PromptList,
     PromptResult,
     ResourceFetch,
     ResourceList,
     ResourceResult,
+    ResourceSubscribe,
     ResourceTemplateList,
     ToolCall,
     ToolList,
     ToolResult,
+)
+from plugway_hookspecs.questions import (
+    ElicitationRequest,
+    ElicitationResult,
+    RootsRequest,
+    RootsResult,
+    SamplingRequest,
+    SamplingResult,
 )
 from plugway_hookspecs.routes import HttpRoute
 from plugway_hookspecs.verdicts import Deny, Respond
@@ -87,6 +98,60 @@ class Specs:
         self, payload: ResourceTemplateList, context: Context
     ) -> ResourceTemplateList | Deny | None:
         """See the complete list of resource templates before it goes to the client."""
+
+    @hookspec
+    async def resource_pre_subscribe(
+        self, payload: ResourceSubscribe, context: Context
+    ) -> ResourceSubscribe | Deny | None:
+        """See which resource a client wants to hear about before its server does."""
+
+    @hookspec
+    async def completion_pre(
+        self, payload: CompletionRequest, context: Context
+    ) -> CompletionRequest | Deny | Respond | None:
+        """See a half-typed argument before it goes to its server for completion."""
+
+    @hookspec
+    async def completion_post(
+        self, payload: CompletionResult, context: Context
+    ) -> CompletionResult | Deny | None:
+        """See a server's suggestions, or its error, before they go to the client."""
+
+    @hookspec
+    async def sampling_pre_request(
+        self, payload: SamplingRequest, context: Context
+    ) -> SamplingRequest | Deny | Respond | None:
+        """See what a server wants to ask the client's model before the client does."""
+
+    @hookspec
+    async def sampling_post_response(
+        self, payload: SamplingResult, context: Context
+    ) -> SamplingResult | Deny | None:
+        """See what the client's model said before it goes to the server that asked."""
+
+    @hookspec
+    async def elicitation_pre_request(
+        self, payload: ElicitationRequest, context: Context
+    ) -> ElicitationRequest | Deny | Respond | None:
+        """See what a server wants to ask the user before the client does."""
+
+    @hookspec
+    async def elicitation_post_response(
+        self, payload: ElicitationResult, context: Context
+    ) -> ElicitationResult | Deny | None:
+        """See what the user answered before it goes to the server that asked."""
+
+    @hookspec
+    async def roots_pre_list(
+        self, payload: RootsRequest, context: Context
+    ) -> RootsRequest | Deny | Respond | None:
+        """See that a server asks for the client's roots before the client does."""
+
+    @hookspec
+    async def roots_post_list(
+        self, payload: RootsResult, context: Context
+    ) -> RootsResult | Deny | None:
+        """See the client's roots before they go to the server that asked."""
 
     @hookspec
     async def plugin_startup(self, host: Host) -> None:

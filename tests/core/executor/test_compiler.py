@@ -6,7 +6,7 @@ import pytest
 from plugway.errors import ChainError, PluginSetupError
 from plugway.executor.compiler import compile_chains
 from plugway.executor.steps import Policy
-from plugway.methods import HOOKS
+from plugway.methods import HOOKS, UNWRAPPED
 from plugway_hookspecs import Context, Mode, Operation, ToolCall, hookimpl
 
 CALL = ToolCall("echo")
@@ -154,6 +154,16 @@ def test_what_could_only_fail_at_the_first_call_is_refused(
         compile_chains([("mine", plugin, policy)])
     assert caught.value.plugin == "mine"
     assert caught.value.hook == "tool_pre_invoke"
+
+
+@pytest.mark.parametrize("hook", sorted(UNWRAPPED))
+def test_a_wrapper_round_what_servers_ask_is_refused(hook: str) -> None:
+    async def wrap(payload: Any, call_next: Any) -> Any:
+        return await call_next(payload)
+
+    plugin = type("Wraps", (), {hook: staticmethod(hookimpl(wrapper=True)(wrap))})()
+    with pytest.raises(ChainError, match=f"^{hook}: the client's answer may come in another"):
+        compile_chains([("mine", plugin, Policy())])
 
 
 def test_an_argument_that_the_hook_does_not_have_is_named() -> None:

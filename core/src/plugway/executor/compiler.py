@@ -20,7 +20,7 @@ from plugway.executor.steps import Call, Policy, Step
 from plugway.executor.threads import Threads
 from plugway.executor.wrapperspecs import WRAPPER, Manager, wrapper_specs
 from plugway.executor.wrapping import WrappingChain
-from plugway.methods import HOOKS
+from plugway.methods import HOOKS, UNWRAPPED
 from plugway_hookspecs import Deny, Mode, Payload, Scope, Specs
 
 Hooks: TypeAlias = Mapping[str, tuple[type[Payload], type[Payload] | None]]
@@ -109,6 +109,9 @@ def _compile(
 
     if impl.wrapper or impl.hookwrapper:
         raise refuse("a wrapper is `async def`, and awaits `call_next` instead of yielding")
+    if wraps and hook in UNWRAPPED:
+        message = "the client's answer may come in another request, so nothing can be round both"
+        raise refuse(f"{message}: write a pre and a post hook, and keep notes in `context.state`")
     if isinstance(impl.plugin, type):
         raise refuse("register an instance, not a class")
     awaits = inspect.iscoroutinefunction(impl.function)

@@ -167,7 +167,7 @@ def _check(field: str, patterns: Patterns) -> Predicate:
 
 def _named(field: str, matches: Matcher) -> Predicate:
     methods = _METHODS[field]
-    return lambda op: op.method in methods and matches(op.name)
+    return lambda op: (op.method in methods or op.within in methods) and matches(op.name)
 
 
 def _typed(matches: Matcher, *, unlisted: bool) -> Predicate:
@@ -181,7 +181,7 @@ def _typed(matches: Matcher, *, unlisted: bool) -> Predicate:
     recall = _remembered(listed)
 
     def check(operation: Operation) -> bool:
-        if operation.method not in methods:
+        if operation.method not in methods and operation.within not in methods:
             return False
         given = operation.definition and operation.definition.get("mimeType")
         return recall(given) if isinstance(given, str) else unlisted
