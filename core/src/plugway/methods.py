@@ -209,5 +209,12 @@ for _listing in LISTINGS.values():
     HOOKS[_listing.post] = (_listing.result, None)
 HOOKS[SUBSCRIPTION.pre] = (SUBSCRIPTION.request, None)
 
-UNWRAPPED = frozenset(hook for ask in ASKS.values() for hook in (ask.pre, ask.post))
-"""Hooks without wrappers: a client may answer in another request than the server asked in."""
+UNWRAPPED = {
+    SUBSCRIPTION.pre: "what comes of a subscription comes later, so there is no call to be round",
+    **{
+        hook: "the client's answer may come in another request, so nothing can be round both"
+        for ask in ASKS.values()
+        for hook in (ask.pre, ask.post)
+    },
+}
+"""Hooks that no wrapper can be for, and why."""

@@ -10,8 +10,10 @@ import pytest
 from plugway.dispatch.dispatcher import Dispatcher
 from plugway.dispatch.exchange import Request
 from plugway.dispatch.rounds import KEEP_SECONDS, MAX_KEPT, Rounds
+from plugway.dispatch.subscribing import before_subscribing
 from plugway.executor.chain import Chain
 from plugway.executor.compiler import compile_chains
+from plugway.executor.conditions import Condition, compile_conditions
 from plugway.executor.record import lines
 from plugway.executor.steps import Policy
 from plugway.federation.catalog import Catalog, Member
@@ -23,6 +25,8 @@ from plugway.methods import LIST_METHOD
 from plugway_hookspecs import (
     CallNext,
     Client,
+    CompletionRequest,
+    CompletionResult,
     Context,
     Deny,
     Mode,
@@ -30,6 +34,7 @@ from plugway_hookspecs import (
     Principal,
     PromptResult,
     ResourceResult,
+    ResourceSubscribe,
     Respond,
     Scope,
     ServerError,
@@ -975,7 +980,7 @@ async def test_lists_are_shaped_for_the_clients_era() -> None:
     }
 
 
-# what passes no hook
+# completions
 
 PROMPT = {"ref": {"type": "ref/prompt", "name": "s__p"}, "argument": {"name": "n", "value": "a"}}
 TEMPLATE = {"ref": {"type": "ref/resource", "uri": "s+memo://{x}"}, "argument": {}}
@@ -1717,3 +1722,241 @@ async def test_a_payload_in_too_many_pieces_is_refused_before_any_plugin_sees_it
 async def test_brackets_in_a_text_are_no_pieces() -> None:
     dispatcher, _ = gateway(before(None), max_payload_bytes=4_000_000)
     assert await dispatcher.handle(call({"x": "[{" * MAX_CONTAINERS})) == OK
+
+
+# completions that plugins have a say in, and subscriptions
+
+
+class Completes:
+    """Looks at completions, and says what the tests want."""
+
+    def __init__(self, before: Any = None, after: Any = None) -> None:
+        self.before, self.after = before, after
+        self.seen: list[Any] = []
+
+    @hookimpl
+    async def prompt_pre_fetch(self) -> None:
+        return None
+
+    @hookimpl
+    async def completion_pre(self, payload: CompletionRequest, context: Context) -> Any:
+        self.seen.append((payload, context.within, context.name, context.server))
+        return self.before(payload) if callable(self.before) else self.before
+
+    @hookimpl
+    async def completion_post(self, payload: CompletionResult) -> Any:
+        self.seen.append(payload)
+        return self.after(payload) if callable(self.after) else self.after
+
+
+FULL = {**PROMPT, "context": {"arguments": {"m": "b"}}, "new": 1}
+SUGGESTED = {"completion": {"values": ["alpha"], "total": 1, "new": None}, "new": []}
+
+
+async def test_completions_that_nobody_changes_arrive_as_they_came() -> None:
+    looks = Completes()
+    dispatcher, server = gateway(looks)
+    server.answers["completion/complete"] = SUGGESTED
+    assert await dispatcher.handle(request("completion/complete", FULL)) == SUGGESTED
+    assert server.requests[0][1] == {**FULL, "ref": {"type": "ref/prompt", "name": "p"}}
+    seen = (CompletionRequest.from_wire(FULL), "prompts/get", "s__p", "s")
+    assert looks.seen == [seen, CompletionResult.from_wire(SUGGESTED)]
+
+
+async def test_plugins_change_what_is_completed_and_what_is_suggested() -> None:
+    typed = Completes(
+        lambda payload: payload.replace(argument={"name": "n", "value": "[X]"}),
+        lambda payload: payload.replace(completion={"values": []}),
+    )
+    dispatcher, server = gateway(typed)
+    server.answers["completion/complete"] = SUGGESTED
+    result = await dispatcher.handle(request("completion/complete", FULL))
+    assert result == {"completion": {"values": []}, "new": []}
+    assert server.requests[0][1]["argument"] == {"name": "n", "value": "[X]"}
+    assert server.requests[0][1]["context"] == FULL["context"]
+
+
+async def test_plugins_answer_or_deny_in_the_servers_place() -> None:
+    answers = Completes(Respond(CompletionResult({"values": ["mine"]})))
+    dispatcher, server = gateway(answers)
+    result = await dispatcher.handle(request("completion/complete", PROMPT))
+    assert result == {"completion": {"values": ["mine"]}}
+    assert len(answers.seen) == 2
+    for denies in (Completes(Deny("no")), Completes(None, Deny("no"))):
+        denying, _ = gateway(denies)
+        error = await refusal(denying, request("completion/complete", PROMPT))
+        assert (error.code, error.message) == (403, "Denied: no")
+    assert server.requests == []
+
+
+async def test_a_servers_error_about_a_completion_passes_the_post_hook() -> None:
+    looks = Completes()
+    dispatcher, server = gateway(looks)
+    server.answers["completion/complete"] = ServerError("s3cret", server="s", code=-32000)
+    error = await refusal(dispatcher, request("completion/complete", PROMPT))
+    assert (error.code, error.message) == (-32000, "s3cret")
+    assert looks.seen[1].error == {"code": -32000, "message": "s3cret", "data": None}
+
+
+async def test_who_guards_the_prompt_and_has_no_say_in_completions_keeps_them_back() -> None:
+    looks = Completes()
+    dispatcher, server = gateway(looks, GuardsPrompts())
+    result = await dispatcher.handle(request("completion/complete", PROMPT))
+    assert result == {"completion": {"values": []}}
+    assert server.requests == []
+    dispatcher, server = gateway(looks, GuardsResources())
+    await dispatcher.handle(request("completion/complete", PROMPT))
+    assert len(server.requests) == 1
+
+
+async def test_a_completion_of_another_prompt_is_looked_up_and_guarded_as_that() -> None:
+    def rename(payload: CompletionRequest) -> CompletionRequest:
+        return payload.replace(ref={**payload.ref, "name": "other__p"})
+
+    asked: list[str] = []
+
+    class Other:
+        @hookimpl
+        async def completion_pre(self, context: Context) -> None:
+            asked.append(context.server)
+
+    servers = [Server(), Server("other")]
+    only_other = Policy(when=lambda op: op.server == "other")
+    dispatcher, _ = gateway(Completes(rename), (Other(), only_other), servers=servers)
+    await dispatcher.handle(request("completion/complete", PROMPT))
+    assert asked == ["other"]
+    assert [len(server.requests) for server in servers] == [0, 1]
+
+
+async def test_a_prompts_completion_does_not_become_a_templates() -> None:
+    def turn(payload: CompletionRequest) -> CompletionRequest:
+        return payload.replace(ref={"type": "ref/resource", "uri": "s__p"})
+
+    dispatcher, server = gateway(Completes(turn))
+    error = await refusal(dispatcher, request("completion/complete", PROMPT))
+    assert error.code == -32603
+    assert server.requests == []
+
+
+async def test_a_wrapper_is_round_a_completion() -> None:
+    class Wraps:
+        @hookimpl(wrapper=True)
+        async def completion_pre(
+            self, payload: CompletionRequest, call_next: CallNext[CompletionRequest, Any]
+        ) -> Any:
+            await call_next(payload)
+            result: Any = await call_next(payload)
+            return result.replace(completion={"values": [*result.completion["values"], "more"]})
+
+    dispatcher, server = gateway(Wraps())
+    result = await dispatcher.handle(request("completion/complete", PROMPT))
+    assert result == {"completion": {"values": ["alpha", "more"]}}
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("condition", "params", "asked"),
+    [
+        ({"prompts": ["s__*"]}, PROMPT, True),
+        ({"prompts": ["s__*"]}, TEMPLATE, False),
+        ({"resources": ["s+memo:*"]}, TEMPLATE, True),
+        ({"resources": ["s+file:*"]}, RESOURCE, True),
+        ({"tools": ["*"]}, PROMPT, False),
+    ],
+)
+async def test_conditions_are_about_what_is_completed(
+    condition: dict[str, Any], params: dict[str, Any], asked: bool
+) -> None:
+    looks = Completes()
+    when = compile_conditions([Condition(**condition)])
+    dispatcher, _ = gateway((looks, Policy(when=when)))
+    await dispatcher.handle(request("completion/complete", params))
+    assert bool(looks.seen) is asked
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"ref": "x"},
+        {"ref": {}},
+        {"ref": {"type": "ref/prompt", "name": 1}},
+        {**PROMPT, "argument": []},
+        {"ref": PROMPT["ref"]},
+        {**PROMPT, "context": "x"},
+    ],
+)
+async def test_a_completion_that_makes_no_sense_is_the_clients_mistake(params: Any) -> None:
+    looks = Completes()
+    dispatcher, server = gateway(looks)
+    error = await refusal(dispatcher, request("completion/complete", params))
+    assert error.code == -32602
+    assert looks.seen == server.requests == []
+
+
+class Subscribes:
+    def __init__(self, says: Callable[[ResourceSubscribe], Any] = lambda _: None) -> None:
+        self.says = says
+        self.seen: list[tuple[str, str]] = []
+
+    @hookimpl
+    async def resource_pre_subscribe(self, payload: ResourceSubscribe, context: Context) -> Any:
+        self.seen.append((payload.uri, context.server))
+        return self.says(payload)
+
+
+async def subscribe(
+    *plugins: object, uri: Any = "s+file:///r", method: str = "resources/subscribe", **more: Any
+) -> tuple[Mapping[str, Any], str]:
+    """Return the params that would be sent, and the name of the resource at its server."""
+    dispatcher, _ = gateway(*plugins, **more)
+    operation = Operation("1", method)
+    params = {"uri": uri, "new": 1}
+    wire, target = await before_subscribing(dispatcher.generation, params, operation)
+    assert operation.name == wire["uri"]
+    return wire, target.inward
+
+
+@pytest.mark.parametrize("method", ["resources/subscribe", "subscriptions/listen"])
+async def test_plugins_see_what_a_client_subscribes_to(method: str) -> None:
+    looks = Subscribes()
+    when = compile_conditions([Condition(resources=("s+file:*",))])
+    for plugins in ([], [(looks, Policy(when=when))]):
+        wire, inward = await subscribe(*plugins, method=method)
+        assert (wire, inward) == ({"uri": "s+file:///r", "new": 1}, "file:///r")
+    assert looks.seen == [("s+file:///r", "s")]
+
+
+async def test_a_subscription_to_something_else_is_looked_up_and_guarded_as_that() -> None:
+    def rename(payload: ResourceSubscribe) -> ResourceSubscribe:
+        return payload.replace(uri=payload.uri.replace("s+", "other+"))
+
+    looks = Subscribes(rename)
+    wire, inward = await subscribe(looks, servers=[Server(), Server("other")])
+    assert (wire, inward) == ({"uri": "other+file:///r", "new": 1}, "file:///r")
+    assert looks.seen == [("s+file:///r", "s"), ("other+file:///r", "other")]
+
+
+@pytest.mark.parametrize(
+    ("says", "uri", "code"),
+    [
+        (lambda _: Deny("no"), "s+file:///r", 403),
+        (lambda _: None, "nowhere:", -32602),
+        (lambda _: None, 7, -32602),
+        (lambda payload: payload.replace(uri="nowhere:"), "s+file:///r", -32602),
+        (lambda payload: payload.replace(extra={"a": "x" * 20_000}), "s+file:///r", 413),
+    ],
+)
+async def test_a_subscription_that_may_not_be_is_an_error(says: Any, uri: Any, code: int) -> None:
+    with pytest.raises(RpcError) as caught:
+        await subscribe(Subscribes(says), uri=uri)
+    assert caught.value.code == code
+
+
+async def test_plugins_that_rename_a_subscription_for_ever_get_nowhere() -> None:
+    def swap(payload: ResourceSubscribe) -> ResourceSubscribe:
+        old, new = ("s+", "other+") if payload.uri.startswith("s+") else ("other+", "s+")
+        return payload.replace(uri=payload.uri.replace(old, new))
+
+    with pytest.raises(RpcError, match="renamed the request more than 3 times"):
+        await subscribe(Subscribes(swap), servers=[Server(), Server("other")])

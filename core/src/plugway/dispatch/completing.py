@@ -1,53 +1,94 @@
-"""Completions of a prompt's or a template's arguments, which pass no hook."""
+"""Completions of a prompt's or a template's arguments."""
 
 import logging
 from dataclasses import replace
 from typing import Any
 
 from plugway.dispatch.exchange import Request
+from plugway.dispatch.fetching import Guarded
 from plugway.dispatch.routing import Parts, look_up
 from plugway.dispatch.shaping import without_hop_meta
-from plugway.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
+from plugway.federation.catalog import Target
+from plugway.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
 from plugway.jsonvalues import is_object
-from plugway.methods import FETCHES, Kind
+from plugway.methods import COMPLETION, FETCHES, Kind
 from plugway_hookspecs import Operation
 
 _FETCHED_BY = {Kind.PROMPT: "prompts/get", Kind.TEMPLATE: "resources/read"}
+_KEYS = {Kind.PROMPT: "name", Kind.TEMPLATE: "uri"}
 
 log = logging.getLogger(__name__)
 
 
 async def complete(parts: Parts, request: Request, operation: Operation) -> dict[str, Any]:
-    """Return a server's completions, unless plugins guard what they are for.
+    """Return a server's completions, past the plugins that have a say in them.
 
-    What is guarded is never sent to its server in pieces: there are no completions for it. Raises
-    `RpcError` and what the server's answer raises.
+    What is guarded by plugins that have none is never sent to its server in pieces: there are no
+    completions for it. Raises `RpcError` and what the server's answer raises.
     """
     params = without_hop_meta(request.params)
     ref = params.get("ref")
-    ref = ref if is_object(ref) else {}
-    of_prompt = ref.get("type") == "ref/prompt"
-    kind, key = (Kind.PROMPT, "name") if of_prompt else (Kind.TEMPLATE, "uri")
-    name = str(ref.get(key, ""))
-    target = await look_up(parts, kind, name, operation)
-    if target is None and kind is Kind.TEMPLATE:
-        target = await look_up(parts, Kind.RESOURCE, name, operation)
-    if target is None:
-        raise RpcError(INVALID_PARAMS, f"Unknown reference: {name}")
-    if "completions" not in target.member.source.capabilities:
-        raise RpcError(METHOD_NOT_FOUND, f"Server {target.member.name!r} completes nothing")
-    if _guarded(parts, kind, operation):
-        log.info("request %s: no completions, plugins guard %r", operation.id, operation.name)
-        return {"completion": {"values": []}}
-    return await parts.upstreams[target.member.name].request(
-        "completion/complete", {**params, "ref": {**ref, key: target.inward}}
-    )
+    kind = _kind(ref)
+    name = ref.get(_KEYS[kind]) if is_object(ref) else None
+    operation.within = _FETCHED_BY[kind]
+    completing = _Completing(parts, kind, request, operation)
+    target = await completing.find(name if isinstance(name, str) else "")
+    if completing.pre or completing.post:
+        return await completing.answer(params, target)
+    return await completing.reach(request, params, target)
 
 
-def _guarded(parts: Parts, kind: Kind, operation: Operation) -> bool:
-    """Whether plugins would guard the fetching of what is to be completed."""
-    fetch = FETCHES[_FETCHED_BY[kind]]
-    # which of a template's resources a condition will match is not known yet
-    fetching = None if kind is Kind.TEMPLATE else replace(operation, method=fetch.name)
-    chains = parts.chains.chain(fetch.pre), parts.chains.chain(fetch.post)
-    return any(chain.guards(fetching) for chain in chains)
+def _kind(ref: Any) -> Kind:
+    of_prompt = is_object(ref) and ref.get("type") == "ref/prompt"
+    return Kind.PROMPT if of_prompt else Kind.TEMPLATE
+
+
+class _Completing(Guarded):
+    """One completion on its way."""
+
+    identifier = "about"
+
+    def __init__(self, parts: Parts, kind: Kind, request: Request, operation: Operation) -> None:
+        super().__init__(parts, COMPLETION, request, operation)
+        self.kind = kind
+
+    async def find(self, name: str) -> Target:
+        parts, operation = self.parts, self.operation
+        target = await look_up(parts, self.kind, name, operation)
+        if target is None and self.kind is Kind.TEMPLATE:
+            target = await look_up(parts, Kind.RESOURCE, name, operation)
+        if target is None:
+            raise RpcError(INVALID_PARAMS, f"Unknown reference: {name}")
+        return target
+
+    async def reach(
+        self,
+        request: Request,  # noqa: ARG002 - completions tell nothing on their way
+        params: dict[str, Any],
+        target: Target,
+    ) -> dict[str, Any]:
+        operation, server = self.operation, target.member
+        ref = params["ref"]
+        if _kind(ref) is not self.kind:
+            message = "Plugins made a prompt's completion a template's, or the reverse"
+            raise RpcError(INTERNAL_ERROR, message)
+        if "completions" not in server.source.capabilities:
+            raise RpcError(METHOD_NOT_FOUND, f"Server {server.name!r} completes nothing")
+        if silent := self._without_say():
+            what = "request %s: no completions, %s guard %r and have no hook for them"
+            log.info(what, operation.id, ", ".join(sorted(silent)), operation.name)
+            return {"completion": {"values": []}}
+        sent = {**params, "ref": {**ref, _KEYS[self.kind]: target.inward}}
+        return await self.parts.upstreams[server.name].request(COMPLETION.name, sent)
+
+    def _without_say(self) -> set[str]:
+        """Return the plugins that guard the fetching of what is completed, and not this."""
+        operation, chain = self.operation, self.parts.chains.chain
+        fetch = FETCHES[_FETCHED_BY[self.kind]]
+        # which of a template's resources a condition will match is not known yet
+        template = self.kind is Kind.TEMPLATE
+        fetching = None if template else replace(operation, method=fetch.name, within="")
+        guarding = chain(fetch.pre).guardians(fetching) | chain(fetch.post).guardians(fetching)
+        if not guarding:
+            return guarding
+        return guarding - self.pre.guardians(operation) - self.post.guardians(operation)

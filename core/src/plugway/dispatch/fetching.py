@@ -1,6 +1,6 @@
-"""Requests about one tool, prompt or resource: pre chain, server, post chain."""
+"""Requests that plugins see: pre chain, server, post chain."""
 
-import logging
+from abc import ABC, abstractmethod
 from typing import Any
 
 import anyio
@@ -12,7 +12,7 @@ from plugway.dispatch.routing import Parts, find
 from plugway.dispatch.shaping import answer_denied, without_hop_meta
 from plugway.executor.chain import Chain
 from plugway.federation.catalog import Target
-from plugway.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, RpcError
+from plugway.jsonrpc import INVALID_PARAMS, RpcError
 from plugway.limits import (
     check_size,
     read_error,
@@ -20,10 +20,8 @@ from plugway.limits import (
     read_result,
     rpc_error,
 )
-from plugway.methods import MAX_RENAMES, Fetch
+from plugway.methods import Exchange, Fetch
 from plugway_hookspecs import Deny, Operation, Outcome, Payload, Respond, ServerError
-
-log = logging.getLogger(__name__)
 
 
 async def fetch_one(
@@ -36,25 +34,41 @@ async def fetch_one(
         raise RpcError(INVALID_PARAMS, f"Invalid params: {fetch.kind.identifier} must be a string")
     target = await find(parts, fetch.kind, name, operation)
     if parts.chains.chain(fetch.pre) or parts.chains.chain(fetch.post):
-        return await _Guarded(parts, fetch, request, operation).answer(params, target)
+        return await _GuardedFetch(parts, fetch, request, operation).answer(params, target)
     return await ask_server(parts, fetch, request, params, target)
 
 
-class _Guarded:
+class Guarded(ABC):
     """One request that plugins see: pre chain, server, post chain."""
 
-    def __init__(self, parts: Parts, fetch: Fetch, request: Request, operation: Operation) -> None:
+    identifier: str
+    """The attribute of the payload that names what the request is about."""
+
+    def __init__(
+        self, parts: Parts, exchange: Exchange, request: Request, operation: Operation
+    ) -> None:
+        """Prepare to answer `request`."""
         self.parts = parts
-        self.fetch = fetch
+        self.exchange = exchange
         self.request = request
         self.operation = operation
-        self.pre: Chain[Any] = parts.chains.chain(fetch.pre)
-        self.post: Chain[Any] = parts.chains.chain(fetch.post)
+        self.pre: Chain[Any] = parts.chains.chain(exchange.pre)
+        self.post: Chain[Any] = parts.chains.chain(exchange.post)
         self.limit = parts.max_payload_bytes
         self.raw: dict[str, Any] = {}
         """The server's result as it came."""
         self.read: Payload | None = None
         """The same as plugins see it, once one has to; the two are only replaced together."""
+
+    @abstractmethod
+    async def find(self, name: str) -> Target:
+        """Find the server that has a name, and have the operation be about it."""
+
+    @abstractmethod
+    async def reach(
+        self, request: Request, params: dict[str, Any], target: Target
+    ) -> dict[str, Any]:
+        """Return the server's result; raises what its answer raises."""
 
     async def answer(self, params: dict[str, Any], target: Target) -> dict[str, Any]:
         """Answer as one round of a request, of which there may have been others."""
@@ -87,24 +101,18 @@ class _Guarded:
 
     async def _pass(self, params: dict[str, Any], target: Target) -> Outcome[Any]:
         """Run the pre chain and ask the server; without a verdict its result is in `raw`."""
-        operation, kind = self.operation, self.fetch.kind
-        payload = read_request(self.fetch, params, self.limit)
+        operation = self.operation
+        payload = read_request(self.exchange, params, self.limit)
 
         async def ask(final: Payload, target: Target) -> Outcome[Any]:
             sent = params if final is payload else self._within_limit(final, "request for")
             return await self._ask(final, sent, target)
 
-        async def found(name: str) -> Target:
-            return await find(self.parts, kind, name, operation)
-
         try:
-            passage = Passage(self.pre, operation, kind.identifier, found, ask)
+            passage = Passage(self.pre, operation, self.identifier, self.find, ask)
             return await passage.run(payload, target)
         except RenamedForEverError as error:
-            log.error("request %s: %s", operation.id, error)  # noqa: TRY400 - all is said
-            hint = f"the gateway's log has it under {operation.id}"
-            message = f"Plugins renamed the request more than {MAX_RENAMES} times; {hint}"
-            raise RpcError(INTERNAL_ERROR, message) from None
+            raise error.explain(operation) from None
 
     async def _ask(self, final: Payload, params: dict[str, Any], target: Target) -> Outcome[Any]:
         """Send the request; what plugins see of the answer is in the outcome, the rest in `raw`."""
@@ -115,11 +123,11 @@ class _Guarded:
         if deadline is not None and anyio.current_time() >= deadline:
             await anyio.sleep_forever()  # until its scope, which a plugin that blocks kept waiting
         try:
-            raw = await ask_server(self.parts, self.fetch, request, params, target)
+            raw = await self.reach(request, params, target)
         except ServerError as error:
             if not (wrapped or self.post):
                 raise
-            seen = read_error(self.fetch, error, target.member.name, self.limit)
+            seen = read_error(self.exchange, error, target.member.name, self.limit)
             return Outcome(final, Respond(seen))
         if not wrapped:
             self.raw = raw
@@ -133,7 +141,7 @@ class _Guarded:
         return self.post.guards(operation) or (self.pre.wraps and self.pre.guards(operation))
 
     def _read(self, raw: dict[str, Any]) -> Payload:
-        return read_result(self.fetch, raw, self.operation.server, self.limit)
+        return read_result(self.exchange, raw, self.operation.server, self.limit)
 
     async def _after(self, answer: Respond | None) -> dict[str, Any]:
         """Run the post chain; what nobody changes goes on as it came."""
@@ -157,8 +165,25 @@ class _Guarded:
     def _within_limit(self, payload: Payload, what: str) -> dict[str, Any]:
         """Return what plugins made, as it goes on the wire, if it is not too large."""
         wire = payload.to_wire()
-        check_size(wire, self.limit, f"The {what} {self.fetch.name}, as plugins made it,")
+        check_size(wire, self.limit, f"The {what} {self.exchange.name}, as plugins made it,")
         return wire
 
     def _denied(self, outcome: Outcome[Any]) -> dict[str, Any]:
         return answer_denied(outcome, self.operation, as_error=self.parts.deny_as_error)
+
+
+class _GuardedFetch(Guarded):
+    """One tool, prompt or resource that plugins guard."""
+
+    def __init__(self, parts: Parts, fetch: Fetch, request: Request, operation: Operation) -> None:
+        super().__init__(parts, fetch, request, operation)
+        self.fetch = fetch
+        self.identifier = fetch.kind.identifier
+
+    async def find(self, name: str) -> Target:
+        return await find(self.parts, self.fetch.kind, name, self.operation)
+
+    async def reach(
+        self, request: Request, params: dict[str, Any], target: Target
+    ) -> dict[str, Any]:
+        return await ask_server(self.parts, self.fetch, request, params, target)

@@ -1,9 +1,11 @@
 """The way of one request through its pre chain, as often as plugins rename it."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from plugway.executor.chain import Chain
+from plugway.jsonrpc import INTERNAL_ERROR, RpcError
 from plugway.methods import MAX_RENAMES
 from plugway_hookspecs import Operation, Outcome, Payload, PlugwayError, Respond
 
@@ -18,9 +20,18 @@ Find = Callable[[str], Awaitable[T]]
 Ask = Callable[[Payload, T], Awaitable[Outcome[Any]]]
 """Asks the server; `Respond` says that plugins are round the answer."""
 
+log = logging.getLogger(__name__)
+
 
 class RenamedForEverError(PlugwayError):
     """Plugins gave a request one name after another."""
+
+    def explain(self, operation: Operation) -> RpcError:
+        """Log it, and return what the client reads."""
+        log.error("request %s: %s", operation.id, self)
+        hint = f"the gateway's log has it under {operation.id}"
+        message = f"Plugins renamed the request more than {MAX_RENAMES} times; {hint}"
+        return RpcError(INTERNAL_ERROR, message)
 
 
 class Passage(Generic[T]):

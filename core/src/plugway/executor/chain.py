@@ -77,6 +77,15 @@ class Chain(Generic[P]):
             for step in opened(self.steps)
         )
 
+    def guardians(self, operation: Operation | None) -> set[str]:
+        """Return the names of those plugins; `guards` tells faster whether there are any."""
+        return {
+            step.scope.plugin
+            for step in opened(self.steps)
+            if (step.may_deny or step.may_modify)
+            and (step.when is None or operation is None or step.when(operation))
+        }
+
     # no `async def`, which would be one more coroutine for each call
     def __call__(
         self,

@@ -109,9 +109,8 @@ def _compile(
 
     if impl.wrapper or impl.hookwrapper:
         raise refuse("a wrapper is `async def`, and awaits `call_next` instead of yielding")
-    if wraps and hook in UNWRAPPED:
-        message = "the client's answer may come in another request, so nothing can be round both"
-        raise refuse(f"{message}: write a pre and a post hook, and keep notes in `context.state`")
+    if wraps and (why := UNWRAPPED.get(hook)):
+        raise refuse(f"{why}: leave out `wrapper=True`, and keep notes in `context.state`")
     if isinstance(impl.plugin, type):
         raise refuse("register an instance, not a class")
     awaits = inspect.iscoroutinefunction(impl.function)
