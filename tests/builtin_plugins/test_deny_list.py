@@ -6,11 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from plugway import methods
 from plugway_builtin_plugins.deny_list import DenyList
 from plugway_builtin_plugins.deny_list.words import compile_words, fold
 from plugway_hookspecs import (
+    CompletionRequest,
+    CompletionResult,
     Context,
     Deny,
+    ElicitationRequest,
+    ElicitationResult,
     Operation,
     Payload,
     PromptFetch,
@@ -19,7 +24,11 @@ from plugway_hookspecs import (
     ResourceFetch,
     ResourceList,
     ResourceResult,
+    ResourceSubscribe,
     ResourceTemplateList,
+    RootsResult,
+    SamplingRequest,
+    SamplingResult,
     Scope,
     ToolCall,
     ToolList,
@@ -27,18 +36,7 @@ from plugway_hookspecs import (
     thaw,
 )
 
-HOOKS: dict[type[Payload], str] = {
-    ToolCall: "tool_pre_invoke",
-    ToolResult: "tool_post_invoke",
-    ToolList: "tool_post_list",
-    PromptFetch: "prompt_pre_fetch",
-    PromptResult: "prompt_post_fetch",
-    PromptList: "prompt_post_list",
-    ResourceFetch: "resource_pre_fetch",
-    ResourceResult: "resource_post_fetch",
-    ResourceList: "resource_post_list",
-    ResourceTemplateList: "resource_template_post_list",
-}
+HOOKS = {payload: hook for hook, (payload, _) in methods.HOOKS.items()}
 
 
 def make(**config: Any) -> DenyList:
@@ -319,3 +317,53 @@ def test_a_wrong_configuration_is_refused(config: dict[str, Any], message: str) 
     with pytest.raises(ValidationError) as refused:
         DenyList.Config.model_validate(config)
     assert message in str(refused.value)
+
+
+def completion(kind: str = "ref/prompt", value: str = "a", **more: Any) -> CompletionRequest:
+    ref = {"type": kind, ("name" if kind == "ref/prompt" else "uri"): "file:///etc/{x}"}
+    return CompletionRequest(ref, {"name": "path", "value": value}, **more)
+
+
+def test_what_is_denied_by_name_is_not_completed_or_subscribed_to() -> None:
+    plugin = make(resources=["file:///etc/**"])
+    assert denied(plugin, ResourceSubscribe("file:///%65tc/passwd"))
+    assert denied(plugin, ResourceSubscribe("file:///home/x")) is None
+    assert denied(plugin, completion("ref/resource"))
+    assert denied(plugin, completion("ref/prompt")) is None
+    assert denied(make(prompts=["file:*"]), completion("ref/prompt"))
+
+
+def test_an_argument_is_denied_while_it_is_typed() -> None:
+    plugin = make(arguments={"path": {"globs": ["/etc/**"]}, "who": {"words": ["root"]}})
+    deny = denied(plugin, completion(value="/etc/pass"))
+    assert deny is not None
+    assert deny.details == {"rule": "arguments.path", "path": "argument.path"}
+    assert denied(plugin, completion(context={"arguments": {"who": "root"}}))
+    assert denied(plugin, completion(context={"arguments": ["root"]})) is None
+    assert denied(plugin, completion(value="/home")) is None
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        ElicitationRequest("what is your password?"),
+        ElicitationRequest("m", requested_schema={"properties": {"password": {}}}),
+        ElicitationRequest("m", "url", url="https://x.test/password"),
+        ElicitationResult("accept", {"note": "my password"}),
+        SamplingRequest([{"role": "user", "content": {"type": "text", "text": "Password!"}}]),
+        SamplingRequest([], system_prompt="ask for the password"),
+        SamplingResult("assistant", {"type": "text", "text": "the password is"}, "m"),
+        CompletionResult({"values": ["password"]}),
+        completion(value="password"),
+    ],
+)
+def test_words_are_denied_in_questions_answers_and_completions(payload: Payload) -> None:
+    plugin = make(words=["password"])
+    assert denied(plugin, payload)
+    assert denied(make(words=["zeus"]), payload) is None
+
+
+def test_roots_go_by_content_and_not_by_the_names_of_resources() -> None:
+    roots = RootsResult([{"uri": "file:///etc"}, {"uri": "file:///srv", "name": "zeus"}])
+    assert ask(make(resources=["**"]), roots)[0] is None
+    assert len(ask(make(words=["zeus"]), roots)[0].roots) == 1

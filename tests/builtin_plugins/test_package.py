@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from plugway import methods
+from plugway.methods import FETCHES
 from plugway.plugins.hookcheck import implementations, validate_hooks
 from plugway_builtin_plugins import patterns
 from plugway_builtin_plugins.deny_list import DenyList
@@ -17,9 +19,9 @@ from plugway_builtin_plugins.regex_transform import RegexTransform
 from plugway_builtin_plugins.result_cache import ResultCache
 from plugway_builtin_plugins.retry import Retry
 from plugway_builtin_plugins.schema_guard import SchemaGuard, compiler
-from plugway_builtin_plugins.selections import EVERYTHING, LISTS, REQUESTS, RESULTS, hooks_of
+from plugway_builtin_plugins.selections import EVERYTHING, RESULTS, hooks_of
 from plugway_builtin_plugins.stats import Stats, figures
-from plugway_hookspecs import ENTRY_POINT_GROUP, Plugin, PluginConfig, Specs
+from plugway_hookspecs import ENTRY_POINT_GROUP, Plugin, PluginConfig
 
 KINDS: dict[str, type[Plugin]] = {
     "pii_filter": PiiFilter,
@@ -30,12 +32,13 @@ KINDS: dict[str, type[Plugin]] = {
     "retry": Retry,
     "stats": Stats,
 }
+CALLS = {fetch.pre for fetch in FETCHES.values()}
 HOOKS: dict[type[Plugin], Any] = {
-    PiiFilter: REQUESTS | RESULTS | LISTS | {"register_hooks", "plugin_startup"},
+    PiiFilter: hooks_of(EVERYTHING) | {"register_hooks", "plugin_startup"},
     SchemaGuard: {"tool_pre_invoke", "tool_post_invoke"},
-    ResultCache: REQUESTS,
-    Retry: REQUESTS,
-    Stats: REQUESTS | RESULTS | {"register_routes"},
+    ResultCache: CALLS,
+    Retry: CALLS,
+    Stats: CALLS | {fetch.post for fetch in FETCHES.values()} | {"register_routes"},
 }
 README = Path(__file__).parents[2] / "builtin_plugins" / "README.md"
 
@@ -77,12 +80,11 @@ def test_every_option_is_described_in_the_schema_of_a_configuration(kind: type[P
 def test_hooks_are_marked_and_take_what_the_contract_gives(kind: type[Plugin]) -> None:
     assert validate_hooks(kind) == []
     hooks = set(implementations(kind).values())
-    assert hooks == HOOKS.get(kind, REQUESTS | RESULTS | LISTS)
+    assert hooks == HOOKS.get(kind, hooks_of(EVERYTHING))
 
 
 def test_groups_of_hooks_cover_every_hook_that_has_a_payload() -> None:
-    hooks = {name for name in vars(Specs) if re.match("(tool|prompt|resource)_", name)}
-    assert hooks_of(EVERYTHING) == hooks
+    assert hooks_of(EVERYTHING) == methods.HOOKS.keys()
     assert hooks_of(["tool_pre_invoke", "results"]) == RESULTS | {"tool_pre_invoke"}
 
 
@@ -124,3 +126,10 @@ def test_every_option_is_documented(kind: str) -> None:
     section = README.read_text().partition(f"## `{kind}`")[2].partition("\n## ")[0]
     for option in KINDS[kind].Config.model_fields:
         assert f"`{option}`" in section, option
+
+
+@pytest.mark.parametrize("kind", [PiiFilter, DenyList, RegexTransform])
+def test_groups_of_hooks_are_named_in_the_documentation(kind: type[Plugin]) -> None:
+    groups = ", ".join(f"`{group}`" for group in EVERYTHING)
+    assert groups in str(kind.Config.model_json_schema())
+    assert all(f"`{hook}`" in README.read_text() for hook in hooks_of(EVERYTHING))

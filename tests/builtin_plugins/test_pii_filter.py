@@ -6,10 +6,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from plugway import methods
 from plugway_builtin_plugins.pii_filter import PiiFilter
 from plugway_hookspecs import (
+    CompletionRequest,
+    CompletionResult,
     Context,
     Deny,
+    ElicitationRequest,
+    ElicitationResult,
     Finding,
     Operation,
     Payload,
@@ -19,7 +24,11 @@ from plugway_hookspecs import (
     ResourceFetch,
     ResourceList,
     ResourceResult,
+    ResourceSubscribe,
     ResourceTemplateList,
+    RootsResult,
+    SamplingRequest,
+    SamplingResult,
     Scope,
     ToolCall,
     ToolList,
@@ -32,18 +41,7 @@ CARD = 4111111111111111
 KEY = "0123456789abcdef"
 DIGEST = hmac.new(KEY.encode(), f"email\0{MAIL}".encode(), "sha256").hexdigest()[:12]
 
-HOOKS: dict[type[Payload], str] = {
-    ToolCall: "tool_pre_invoke",
-    ToolResult: "tool_post_invoke",
-    ToolList: "tool_post_list",
-    PromptFetch: "prompt_pre_fetch",
-    PromptResult: "prompt_post_fetch",
-    PromptList: "prompt_post_list",
-    ResourceFetch: "resource_pre_fetch",
-    ResourceResult: "resource_post_fetch",
-    ResourceList: "resource_post_list",
-    ResourceTemplateList: "resource_template_post_list",
-}
+HOOKS = {payload: hook for hook, (payload, _) in methods.HOOKS.items()}
 
 
 def now(answer: Any) -> Any:
@@ -61,7 +59,8 @@ def ask(plugin: PiiFilter, payload: Payload) -> tuple[Any, dict[str, Any]]:
     """Return what the payload's hook returns, and what was put on record."""
     operation = Operation(id="1", method="tools/call")
     hook = HOOKS[type(payload)]
-    answer = now(getattr(plugin, hook)(payload, Context(operation, Scope("pii", hook))))
+    see = getattr(plugin, hook)
+    answer = now(see(payload, Context(operation, Scope("pii", hook)))) if see else None
     return answer, {finding.key: finding.value for finding in operation.findings}
 
 
@@ -125,6 +124,57 @@ CHANNELS: list[tuple[Callable[[str], Payload], Callable[[Any], str], str]] = [
         ),
         lambda p: base64.b64decode(p.contents[0]["blob"]).decode(),
         "contents[0].blob",
+    ),
+    (
+        lambda t: CompletionRequest({"type": "ref/prompt", "name": "p"}, {"name": "n", "value": t}),
+        lambda p: p.argument["value"],
+        "argument.value",
+    ),
+    (
+        lambda t: CompletionRequest({}, {}, {"arguments": {"a": t}}),
+        lambda p: p.context["arguments"]["a"],
+        "context.arguments.a",
+    ),
+    (
+        lambda t: CompletionResult({"values": ["x", t], "total": 2}),
+        lambda p: p.completion["values"][1],
+        "completion.values[1]",
+    ),
+    (
+        lambda t: SamplingRequest([{"role": "user", "content": {"type": "text", "text": t}}]),
+        lambda p: p.messages[0]["content"]["text"],
+        "messages[0].content.text",
+    ),
+    (
+        lambda t: SamplingRequest([], system_prompt=t, max_tokens=4111111111111111),
+        lambda p: p.system_prompt,
+        "systemPrompt",
+    ),
+    (
+        lambda t: SamplingRequest([], tools=[{"name": "t", "description": t}]),
+        lambda p: p.tools[0]["description"],
+        "tools[0].description",
+    ),
+    (
+        lambda t: SamplingResult("assistant", {"type": "text", "text": t}, "m"),
+        lambda p: p.content["text"],
+        "content.text",
+    ),
+    (
+        lambda t: SamplingResult("assistant", [{"type": "text", "text": t}], "m"),
+        lambda p: p.content[0]["text"],
+        "content[0].text",
+    ),
+    (ElicitationRequest, lambda p: p.message, "message"),
+    (
+        lambda t: ElicitationRequest("m", requested_schema={"properties": {"a": {"title": t}}}),
+        lambda p: p.requested_schema["properties"]["a"]["title"],
+        "requestedSchema.properties.a.title",
+    ),
+    (
+        lambda t: ElicitationResult("accept", {"note": t}),
+        lambda p: p.content["note"],
+        "content.note",
     ),
 ]
 
@@ -452,6 +502,27 @@ def test_the_hooks_to_look_at_can_be_chosen() -> None:
     assert ask(plugin, call)[0] is not None
     assert ask(plugin, result)[0] is None
     assert ask(plugin, PromptFetch("p", {"x": MAIL}))[0] is None
+
+
+def test_a_question_that_leads_to_a_url_with_a_finding_is_denied() -> None:
+    question = ElicitationRequest("m", "url", url=f"https://x.test/?mail={MAIL}")
+    assert denied(ask(make(), question)[0]).reason.startswith("the server's question contains")
+    assert ask(make(uris="ignore"), question)[0] is None
+    subscription = ResourceSubscribe(f"x:{MAIL}")
+    assert denied(ask(make(), subscription)[0]).reason.startswith("the request contains")
+
+
+def test_a_root_with_a_finding_is_hidden() -> None:
+    roots = RootsResult([{"uri": f"file:///home/{MAIL}"}, {"uri": "file:///r", "name": MAIL}])
+    answer, record = ask(make(), roots)
+    assert thaw(answer.roots) == [{"uri": "file:///r", "name": "[EMAIL]"}]
+    assert record["hidden"] == 1
+
+
+def test_answers_can_be_left_to_the_user() -> None:
+    plugin = make(hooks=["requests", "results", "lists", "questions"])
+    assert ask(plugin, ElicitationResult("accept", {"mail": MAIL}))[0] is None
+    assert ask(plugin, ElicitationRequest(MAIL))[0] is not None
 
 
 def test_the_deepest_payload_is_masked() -> None:

@@ -5,9 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from plugway import methods
 from plugway_builtin_plugins.regex_transform import RegexTransform
 from plugway_hookspecs import (
     Context,
+    ElicitationRequest,
+    ElicitationResult,
     Operation,
     Payload,
     PromptFetch,
@@ -24,18 +27,7 @@ from plugway_hookspecs import (
     thaw,
 )
 
-HOOKS: dict[type[Payload], str] = {
-    ToolCall: "tool_pre_invoke",
-    ToolResult: "tool_post_invoke",
-    ToolList: "tool_post_list",
-    PromptFetch: "prompt_pre_fetch",
-    PromptResult: "prompt_post_fetch",
-    PromptList: "prompt_post_list",
-    ResourceFetch: "resource_pre_fetch",
-    ResourceResult: "resource_post_fetch",
-    ResourceList: "resource_post_list",
-    ResourceTemplateList: "resource_template_post_list",
-}
+HOOKS = {payload: hook for hook, (payload, _) in methods.HOOKS.items()}
 
 
 def make(*rules: dict[str, Any]) -> RegexTransform:
@@ -45,7 +37,8 @@ def make(*rules: dict[str, Any]) -> RegexTransform:
 def ask(plugin: RegexTransform, payload: Payload) -> tuple[Any, dict[str, Any]]:
     operation = Operation(id="1", method="tools/call")
     hook = HOOKS[type(payload)]
-    answer = getattr(plugin, hook)(payload, Context(operation, Scope("regex", hook)))
+    see = getattr(plugin, hook)
+    answer = see(payload, Context(operation, Scope("regex", hook))) if see else None
     return answer, {finding.key: finding.value for finding in operation.findings}
 
 
@@ -214,3 +207,11 @@ def test_a_wrong_rule_is_refused(rule: dict[str, Any], message: str) -> None:
 def test_no_rules_are_refused() -> None:
     with pytest.raises(ValidationError, match="rules"):
         make()
+
+
+def test_questions_and_answers_are_rewritten() -> None:
+    plugin = make({"pattern": "old", "replace": "new", "hooks": ["questions"]})
+    assert ask(plugin, ElicitationRequest("old"))[0].message == "new"
+    assert ask(plugin, ElicitationResult("accept", {"a": "old"}))[0] is None
+    plugin = make({"pattern": "^", "replace": "[crm] ", "fields": ["message"]})
+    assert ask(plugin, ElicitationRequest("who?"))[0].message == "[crm] who?"

@@ -5,16 +5,32 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-REQUESTS = frozenset({"tool_pre_invoke", "prompt_pre_fetch", "resource_pre_fetch"})
-RESULTS = frozenset({"tool_post_invoke", "prompt_post_fetch", "resource_post_fetch"})
+REQUESTS = frozenset(
+    {
+        "tool_pre_invoke",
+        "prompt_pre_fetch",
+        "resource_pre_fetch",
+        "resource_pre_subscribe",
+        "completion_pre",
+    }
+)
+RESULTS = frozenset(
+    {"tool_post_invoke", "prompt_post_fetch", "resource_post_fetch", "completion_post"}
+)
 LISTS = frozenset(
     {"tool_post_list", "prompt_post_list", "resource_post_list", "resource_template_post_list"}
 )
+QUESTIONS = frozenset({"sampling_pre_request", "elicitation_pre_request", "roots_pre_list"})
+"""What servers ask clients."""
+ANSWERS = frozenset({"sampling_post_response", "elicitation_post_response", "roots_post_list"})
+"""What clients answer."""
 
 HookName = Literal[
     "requests",
     "results",
     "lists",
+    "questions",
+    "answers",
     "tool_pre_invoke",
     "tool_post_invoke",
     "tool_post_list",
@@ -25,14 +41,29 @@ HookName = Literal[
     "resource_post_fetch",
     "resource_post_list",
     "resource_template_post_list",
+    "resource_pre_subscribe",
+    "completion_pre",
+    "completion_post",
+    "sampling_pre_request",
+    "sampling_post_response",
+    "elicitation_pre_request",
+    "elicitation_post_response",
+    "roots_pre_list",
+    "roots_post_list",
 ]
 
 HookNames = Annotated[tuple[HookName, ...], Field(min_length=1)]
-"""Hooks by name, or by what they see: `requests`, `results`, `lists`."""
+"""Hooks by name, or by what they see: `requests`, `results`, `lists`, `questions`, `answers`."""
 
-EVERYTHING: tuple[HookName, ...] = ("requests", "results", "lists")
+EVERYTHING: tuple[HookName, ...] = ("requests", "results", "lists", "questions", "answers")
 
-_GROUPS = {"requests": REQUESTS, "results": RESULTS, "lists": LISTS}
+_GROUPS = {
+    "requests": REQUESTS,
+    "results": RESULTS,
+    "lists": LISTS,
+    "questions": QUESTIONS,
+    "answers": ANSWERS,
+}
 
 
 def hooks_of(names: Iterable[HookName]) -> frozenset[str]:

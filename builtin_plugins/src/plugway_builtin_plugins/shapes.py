@@ -10,6 +10,10 @@ from enum import Enum, auto
 from typing import Any
 
 from plugway_hookspecs import (
+    CompletionRequest,
+    CompletionResult,
+    ElicitationRequest,
+    ElicitationResult,
     FrozenDict,
     Payload,
     PromptFetch,
@@ -18,7 +22,12 @@ from plugway_hookspecs import (
     ResourceFetch,
     ResourceList,
     ResourceResult,
+    ResourceSubscribe,
     ResourceTemplateList,
+    RootsRequest,
+    RootsResult,
+    SamplingRequest,
+    SamplingResult,
     ToolCall,
     ToolList,
     ToolResult,
@@ -170,10 +179,11 @@ _SERVER_PARAMS = _object(
 _INPUT_REQUESTS = Shape(
     rest=_object({"method": OPAQUE, "params": _SERVER_PARAMS}), keys=Kind.OPAQUE
 )
+ROOT = _object({"uri": REFERENCE, "_meta": META})
 _INPUT_RESPONSE = _object(
     {
         "content": BLOCK,
-        "roots": _object({"uri": REFERENCE, "_meta": META}),
+        "roots": ROOT,
         "_meta": META,
         **_opaque("action", "model", "role", "stopReason"),
     }
@@ -201,6 +211,13 @@ _IN_RESULTS = {
     ),
 }
 
+_IN_QUESTIONS = {
+    "meta": META,
+    "extra": _object(_opaque("task", "toolChoice", "elicitationId")),
+}
+_IN_ANSWERS = {"meta": META, "extra": _object(_opaque("resultType"))}
+_REFERENCE_TO = _object({"uri": REFERENCE, **_opaque("type", "name")})
+
 PAYLOADS: Mapping[type[Payload], Mapping[str, Shape]] = {
     ToolCall: {"arguments": TEXT, **_IN_REQUESTS},
     ToolResult: {"content": BLOCK, "structured_content": TEXT, **_IN_RESULTS},
@@ -212,6 +229,36 @@ PAYLOADS: Mapping[type[Payload], Mapping[str, Shape]] = {
     ResourceResult: {"contents": CONTENTS, **_IN_RESULTS},
     ResourceList: {"resources": RESOURCE, **_IN_LISTS},
     ResourceTemplateList: {"resource_templates": TEMPLATE, **_IN_LISTS},
+    ResourceSubscribe: {"uri": REFERENCE, **_IN_REQUESTS},
+    CompletionRequest: {
+        "ref": _REFERENCE_TO,
+        "argument": _object(_opaque("name")),
+        "context": TEXT,
+        **_IN_REQUESTS,
+    },
+    CompletionResult: {"completion": _object(_opaque("total", "hasMore")), **_IN_RESULTS},
+    SamplingRequest: {
+        "messages": MESSAGE,
+        "system_prompt": TEXT,
+        "tools": TOOL,
+        **_opaque("max_tokens", "model_preferences", "include_context"),
+        **_IN_QUESTIONS,
+    },
+    SamplingResult: {
+        "content": BLOCK,
+        **_opaque("role", "model", "stop_reason"),
+        **_IN_ANSWERS,
+    },
+    ElicitationRequest: {
+        "message": TEXT,
+        "requested_schema": SCHEMA,
+        "url": REFERENCE,
+        "mode": OPAQUE,
+        **_IN_QUESTIONS,
+    },
+    ElicitationResult: {"action": OPAQUE, "content": TEXT, **_IN_ANSWERS},
+    RootsRequest: _IN_QUESTIONS,
+    RootsResult: {"roots": ROOT, **_IN_ANSWERS},
 }
 """The parts of each payload, by attribute; names of tools and prompts are no text."""
 
@@ -220,5 +267,6 @@ ENTRIES: Mapping[type[Payload], str] = {
     PromptList: "prompts",
     ResourceList: "resources",
     ResourceTemplateList: "resource_templates",
+    RootsResult: "roots",
 }
 """The attribute of a list that holds its entries."""

@@ -12,15 +12,19 @@ from plugway_builtin_plugins.parts import Part, entries, parts, show
 from plugway_builtin_plugins.patterns import Pattern
 from plugway_builtin_plugins.payload_plugin import PayloadPlugin
 from plugway_builtin_plugins.selections import EVERYTHING, hooks_of
+from plugway_builtin_plugins.shapes import TEXT
 from plugway_builtin_plugins.walk import Leaf, first_leaf, rewrite_entries
 from plugway_hookspecs import (
+    CompletionRequest,
     Context,
     Deny,
+    FrozenDict,
     Payload,
     PromptFetch,
     PromptList,
     ResourceFetch,
     ResourceList,
+    ResourceSubscribe,
     ResourceTemplateList,
     ToolCall,
     ToolList,
@@ -35,6 +39,7 @@ _NAMES: Mapping[type[Payload], tuple[str, str]] = {
     PromptFetch: ("prompts", "name"),
     PromptList: ("prompts", "name"),
     ResourceFetch: ("resources", "uri"),
+    ResourceSubscribe: ("resources", "uri"),
     ResourceList: ("resources", "uri"),
     ResourceTemplateList: ("resources", "uriTemplate"),
 }
@@ -79,9 +84,12 @@ class DenyList(PayloadPlugin):
         return self._hide(payload, context, rules)
 
     def _by_name(self, payload: Payload) -> Deny | None:
-        if not isinstance(payload, ToolCall | PromptFetch | ResourceFetch):
+        if isinstance(payload, CompletionRequest):
+            group, attribute = "prompts" if payload.of_prompt else "resources", "about"
+        elif isinstance(payload, ToolCall | PromptFetch | ResourceFetch | ResourceSubscribe):
+            group, attribute = _NAMES[type(payload)]
+        else:
             return None
-        group, attribute = _NAMES[type(payload)]
         glob = self._denied(group, getattr(payload, attribute))
         if glob is None:
             return None
@@ -99,9 +107,7 @@ class DenyList(PayloadPlugin):
         return None
 
     def _by_argument(self, payload: Payload) -> Deny | None:
-        if not self._arguments or not isinstance(payload, ToolCall | PromptFetch):
-            return None
-        where = [part for part in parts(payload) if part.attribute == "arguments"]
+        where = _arguments(payload) if self._arguments else []
         for field, rule in self._arguments:
             leaf = first_leaf(where, partial(_argument_matches, field, rule))
             if leaf is not None:
@@ -117,10 +123,10 @@ class DenyList(PayloadPlugin):
         return None
 
     def _hide(self, payload: P, context: Context, rules: Sequence[CompiledRule]) -> P | None:
-        group, key = _NAMES[type(payload)]
+        group, key = _NAMES.get(type(payload), ("", ""))
 
         def review(part: Part) -> Any:
-            denied = self._denied(group, part.value.get(key)) is not None
+            denied = bool(group) and self._denied(group, part.value.get(key)) is not None
             return None if denied or any(rule.find([part]) for rule in rules) else part.value
 
         kept = rewrite_entries(payload, review)
@@ -132,6 +138,18 @@ class DenyList(PayloadPlugin):
 
 def _argument_matches(field: Field, rule: CompiledRule, leaf: Leaf) -> bool:
     return field.covers(leaf.path[1:]) and rule.matches(leaf)
+
+
+def _arguments(payload: Payload) -> list[Part]:
+    """Return the arguments of a call or a prompt, also while one is still being typed."""
+    if isinstance(payload, CompletionRequest):
+        known = payload.context.get("arguments")
+        typed = {str(payload.argument.get("name")): payload.argument.get("value")}
+        given = {**known, **typed} if isinstance(known, FrozenDict) else typed
+        return [Part("argument", given, TEXT, ("argument",))]
+    if isinstance(payload, ToolCall | PromptFetch):
+        return [part for part in parts(payload) if part.attribute == "arguments"]
+    return []
 
 
 def _content_rules(config: Settings) -> Iterator[tuple[str, ContentRule]]:

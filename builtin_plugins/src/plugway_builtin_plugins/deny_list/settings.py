@@ -48,7 +48,7 @@ class ContentRule(Rule):
     """What must not be anywhere in a message."""
 
     hooks: HookNames = EVERYTHING
-    """Where to look: `requests`, `results`, `lists`, or hooks by name."""
+    """Where to look: `requests`, `results`, `lists`, `questions`, `answers`, or hooks by name."""
 
 
 class Settings(PluginConfig):

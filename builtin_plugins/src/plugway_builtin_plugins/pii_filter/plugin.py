@@ -13,7 +13,14 @@ from plugway_builtin_plugins.pii_filter.review import Review, collect
 from plugway_builtin_plugins.pii_filter.rulings import NO_RULING, Ruling, rule
 from plugway_builtin_plugins.pii_filter.scanner import Scanner
 from plugway_builtin_plugins.pii_filter.settings import Settings
-from plugway_builtin_plugins.selections import REQUESTS, RESULTS, hooks_of
+from plugway_builtin_plugins.selections import (
+    ANSWERS,
+    LISTS,
+    QUESTIONS,
+    REQUESTS,
+    RESULTS,
+    hooks_of,
+)
 from plugway_builtin_plugins.texts import read_texts
 from plugway_builtin_plugins.walk import rewrite_entries, rewrite_payload
 from plugway_hookspecs import Context, Deny, HookRegistrar, Host, Payload, PluginError, hookimpl
@@ -21,10 +28,18 @@ from plugway_hookspecs import Context, Deny, HookRegistrar, Host, Payload, Plugi
 P = TypeVar("P", bound=Payload)
 
 _SHOWN_PATHS = 20
+_CHANNELS = {
+    "request": REQUESTS,
+    "result": RESULTS,
+    "list": LISTS,
+    "server's question": QUESTIONS,
+    "client's answer": ANSWERS,
+}
+"""What a hook sees, as the client reads it."""
 
 
 class PiiFilter(AsyncPayloadPlugin):
-    """Masks or blocks personal data and credentials in requests, results and lists.
+    """Masks or blocks personal data and credentials in requests, results, lists and questions.
 
     It reads every text of a message at any depth, keys and numbers included: e-mail addresses,
     telephone, social security, card and account numbers, IP addresses, passport numbers, dates of
@@ -110,7 +125,7 @@ class PiiFilter(AsyncPayloadPlugin):
 
 
 def _deny(hook: str, review: Review) -> Deny:
-    channel = "request" if hook in REQUESTS else "result" if hook in RESULTS else "list"
+    channel = next(channel for channel, hooks in _CHANNELS.items() if hook in hooks)
     return Deny(
         f"the {channel} contains personal data that may not pass: {', '.join(review.blocked)}",
         code="pii_detected",

@@ -81,7 +81,7 @@ class Settings(PluginConfig):
     allow: tuple[RegexSource, ...] = ()
     """Findings that one of these patterns matches completely are left alone."""
     hooks: HookNames = EVERYTHING
-    """Where to look: `requests`, `results`, `lists`, or hooks by name."""
+    """Where to look: `requests`, `results`, `lists`, `questions`, `answers`, or hooks by name."""
     uris: Literal["block", "mask", "ignore"] = "block"
     """What a finding in a URI or in the names and values of a schema does.
 

@@ -19,7 +19,7 @@ P = TypeVar("P", bound=Payload)
 
 
 class RegexTransform(PayloadPlugin):
-    """Searches and replaces in the texts of requests, results and lists.
+    """Searches and replaces in the texts of requests, results, lists and questions.
 
     Rules have capture groups, flags, and the hooks and places they are for; they run in order.
     """
@@ -29,10 +29,9 @@ class RegexTransform(PayloadPlugin):
 
     def __init__(self, config: Config, *, name: str) -> None:
         rules = [_CompiledRule(rule, index) for index, rule in enumerate(config.rules)]
-        super().__init__(
-            config, name=name, hooks=frozenset[str]().union(*(rule.hooks for rule in rules))
-        )
-        self._rules = {hook: [rule for rule in rules if hook in rule.hooks] for hook in self._hooks}
+        hooks = frozenset[str]().union(*(rule.hooks for rule in rules))
+        super().__init__(config, name=name, hooks=hooks)
+        self._rules = {hook: [rule for rule in rules if hook in rule.hooks] for hook in hooks}
 
     def inspect(self, payload: P, context: Context, hook: str) -> P | None:
         """Apply the rules of the hook."""

@@ -25,7 +25,7 @@ class Rule(PluginConfig):
     name: str = ""
     """What the rule is called in the record; its place in the configuration if it has none."""
     hooks: HookNames = EVERYTHING
-    """Where to replace: `requests`, `results`, `lists`, or hooks by name."""
+    """Where: `requests`, `results`, `lists`, `questions`, `answers`, or hooks by name."""
     fields: tuple[FieldSource, ...] = ()
     """Places, such as `content[*].text` or `**.phone`; every text if there are none.
 
