@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
+from plugway_external_bridge.wire.hooks import HOOKS
 from plugway_hookspecs import (
     Deny,
     Operation,
@@ -44,30 +45,11 @@ class AllowAll(Plugin):
     def tool_post_invoke(self) -> None: ...
 
 
-class AllowAllEverywhere(AllowAll):
-    @hookimpl
-    def tool_post_list(self) -> None: ...
+@hookimpl
+def _allow(self: object) -> None: ...
 
-    @hookimpl
-    def prompt_pre_fetch(self) -> None: ...
 
-    @hookimpl
-    def prompt_post_fetch(self) -> None: ...
-
-    @hookimpl
-    def prompt_post_list(self) -> None: ...
-
-    @hookimpl
-    def resource_pre_fetch(self) -> None: ...
-
-    @hookimpl
-    def resource_post_fetch(self) -> None: ...
-
-    @hookimpl
-    def resource_post_list(self) -> None: ...
-
-    @hookimpl
-    def resource_template_post_list(self) -> None: ...
+AllowAllEverywhere = type("AllowAllEverywhere", (AllowAll,), dict.fromkeys(HOOKS, _allow))
 
 
 class DenyAll(Plugin):

@@ -23,10 +23,12 @@ def test_payloads_and_answers_are_those_of_the_specification() -> None:
         assert signature.parameters["payload"].annotation is hook.payload
         may_answer = Respond in signature.return_annotation.__args__
         assert may_answer is (hook.answer is not None)
-        assert may_answer is (hook.phase is Phase.REQUEST)
+        is_question = hook.phase is Phase.REQUEST and name != "resource_pre_subscribe"
+        assert may_answer is is_question
 
 
 def test_a_hook_is_found_by_its_event_and_phase() -> None:
     assert find_hook("tools/call", Phase.REQUEST) is HOOKS["tool_pre_invoke"]
     assert find_hook("tools/list", Phase.REQUEST) is None
-    assert find_hook("sampling/createMessage", Phase.REQUEST) is None
+    assert find_hook("resources/subscribe", Phase.RESPONSE) is None
+    assert find_hook("llm/completion", Phase.REQUEST) is None

@@ -308,12 +308,12 @@ async def test_an_event_that_no_plugin_could_see_is_said_to_be_unexamined(
         run_plugins({"all": everything}, entry) as runner,
         serve_plugins(runner) as server,
     ):
-        event: dict[str, Any] = {"event": "sampling/createMessage", "payload": {"messages": []}}
+        event: dict[str, Any] = {"event": "llm/completion", "payload": {"messages": []}}
         validation = await invoke(server, call("x", "all.validate", **event))
         mutation = await invoke(server, call("x", "all.mutate", **event))
     assert validation["valid"] is True
     assert validation["messages"][0]["severity"] == "info"
-    assert "plugway has no hook for sampling/createMessage" in validation["messages"][0]["message"]
+    assert "plugway has no hook for llm/completion" in validation["messages"][0]["message"]
     assert (mutation["modified"], mutation["payload"]) == (False, {"messages": []})
 
 

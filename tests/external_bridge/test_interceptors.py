@@ -205,7 +205,7 @@ MALFORMED: list[tuple[str, dict[str, Any], str]] = [
     (
         "mutation",
         {"modified": True, "payload": {"name": "echo", "arguments": []}},
-        "a ToolCall whose 'arguments' is no dict",
+        "no ToolCall: a list instead of an object at arguments",
     ),
 ]
 

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from plugway_hookspecs import (
+    CompletionRequest,
+    CompletionResult,
+    ElicitationRequest,
+    ElicitationResult,
     Payload,
     PromptFetch,
     PromptList,
@@ -12,7 +16,12 @@ from plugway_hookspecs import (
     ResourceFetch,
     ResourceList,
     ResourceResult,
+    ResourceSubscribe,
     ResourceTemplateList,
+    RootsRequest,
+    RootsResult,
+    SamplingRequest,
+    SamplingResult,
     ToolCall,
     ToolList,
     ToolResult,
@@ -35,7 +44,7 @@ class Hook:
     phase: Phase
     payload: type[Payload]
     answer: type[Payload] | None = None
-    """What a `Respond` carries here; None in the response phase, which has nothing to answer."""
+    """What a `Respond` carries here; None where there is nothing to answer."""
 
 
 HOOKS: Mapping[str, Hook] = {
@@ -56,6 +65,33 @@ HOOKS: Mapping[str, Hook] = {
             Phase.RESPONSE,
             ResourceTemplateList,
         ),
+        Hook("resource_pre_subscribe", "resources/subscribe", Phase.REQUEST, ResourceSubscribe),
+        Hook(
+            "completion_pre",
+            "completion/complete",
+            Phase.REQUEST,
+            CompletionRequest,
+            CompletionResult,
+        ),
+        Hook("completion_post", "completion/complete", Phase.RESPONSE, CompletionResult),
+        Hook(
+            "sampling_pre_request",
+            "sampling/createMessage",
+            Phase.REQUEST,
+            SamplingRequest,
+            SamplingResult,
+        ),
+        Hook("sampling_post_response", "sampling/createMessage", Phase.RESPONSE, SamplingResult),
+        Hook(
+            "elicitation_pre_request",
+            "elicitation/create",
+            Phase.REQUEST,
+            ElicitationRequest,
+            ElicitationResult,
+        ),
+        Hook("elicitation_post_response", "elicitation/create", Phase.RESPONSE, ElicitationResult),
+        Hook("roots_pre_list", "roots/list", Phase.REQUEST, RootsRequest, RootsResult),
+        Hook("roots_post_list", "roots/list", Phase.RESPONSE, RootsResult),
     )
 }
 """Every hook that sees a payload."""

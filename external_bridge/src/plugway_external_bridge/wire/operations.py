@@ -52,6 +52,7 @@ class OperationWire(BaseModel):
 
     id: str = ""
     method: str = ""
+    within: str = ""
     name: str = ""
     server: str = ""
     definition: dict[str, Any] | None = None
@@ -72,6 +73,7 @@ def operation_to_wire(
     fields: dict[str, Any] = {
         "id": context.request_id,
         "method": context.method,
+        "within": context.within or None,
         "name": context.name,
         "server": context.server,
         "definition": context.definition,
@@ -110,6 +112,7 @@ def make_operation(wire: OperationWire, *, event: str) -> Operation:
             principal=Principal(**dict(wire.principal)),
             client=Client(**dict(wire.client)),
             trace=wire.trace,
+            within=wire.within,
             states=thaw(wire.states),
         )
     except NotJsonError as error:

@@ -4,23 +4,11 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from plugway_external_bridge.errors import WireError
-from plugway_external_bridge.wire.plain import as_object, list_or_none, object_or_none
+from plugway_external_bridge.wire.plain import as_object, object_or_none
 from plugway_hookspecs import NotJsonError, Payload
 from plugway_hookspecs.frozen import EMPTY
 
 P = TypeVar("P", bound=Payload)
-
-_TYPES: Mapping[str, type] = {
-    "name": str,
-    "uri": str,
-    "description": str,
-    "arguments": dict,
-    "is_error": bool,
-    "meta": dict,
-}
-_LISTS = frozenset(
-    {"content", "messages", "contents", "tools", "prompts", "resources", "resource_templates"}
-)
 
 
 def payload_to_wire(payload: Payload) -> dict[str, Any]:
@@ -49,8 +37,6 @@ def payload_from_wire(
     fields = dict(given)
     fields.pop("_meta", None)
     error = _read_error(fields.pop("error", None)) if failed else None
-    for attribute, key in kind.WIRE.items():
-        _check(attribute, key, fields.get(key), kind)
     try:
         payload = kind.from_wire(fields)
         changes: dict[str, Any] = {} if meta is EMPTY else {"meta": meta}
@@ -59,22 +45,6 @@ def payload_from_wire(
         return payload.replace(**changes) if changes else payload
     except (NotJsonError, TypeError) as problem:
         raise WireError(f"a payload that is no {kind.__name__}: {problem}") from problem
-
-
-def _check(attribute: str, key: str, value: object, kind: type[Payload]) -> None:
-    """Refuse a wrong type; absence is `from_wire`'s to judge, and null means absent."""
-    if value is None:
-        return
-    wanted = _TYPES.get(attribute)
-    if wanted is not None and not isinstance(value, wanted):
-        raise WireError(f"a {kind.__name__} whose {key!r} is no {wanted.__name__}")
-    if attribute in _LISTS and not _is_list_of_objects(value):
-        raise WireError(f"a {kind.__name__} whose {key!r} is no list of objects")
-
-
-def _is_list_of_objects(value: object) -> bool:
-    items = list_or_none(value)
-    return items is not None and all(isinstance(item, dict) for item in items)
 
 
 def _read_error(value: object) -> dict[str, Any] | None:

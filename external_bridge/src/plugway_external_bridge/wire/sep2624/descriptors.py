@@ -29,7 +29,7 @@ VALIDATION: Final = "validation"
 MUTATION: Final = "mutation"
 
 _WIRE = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel, populate_by_name=True)
-_CUSTOM_EVENTS = frozenset({"resources/templates/list"})
+_CUSTOM_EVENTS = frozenset({"resources/templates/list", "completion/complete"})
 """Events that plugway has and the proposal has not; `*` means them only between plugways."""
 
 
