@@ -181,6 +181,9 @@ ASKS = {
     )
 }
 
+EXCHANGES: tuple[Exchange, ...] = (*FETCHES.values(), COMPLETION, *ASKS.values())
+"""Every method with hooks on both sides."""
+
 UNHOOKED = {
     "initialize": "answered by the gateway; servers' instructions only where nothing guards lists",
     "logging/setLevel": "a setting of the client's session with the gateway",
@@ -201,8 +204,7 @@ MAX_RENAMES = 3
 
 HOOKS: dict[str, tuple[type[Payload], type[Payload] | None]] = {}
 """Hook to what it takes and what a `Respond` in it may carry."""
-_EXCHANGES: tuple[Exchange, ...] = (*FETCHES.values(), COMPLETION, *ASKS.values())
-for _exchange in _EXCHANGES:
+for _exchange in EXCHANGES:
     HOOKS[_exchange.pre] = (_exchange.request, _exchange.result)
     HOOKS[_exchange.post] = (_exchange.result, None)
 for _listing in LISTINGS.values():

@@ -1,41 +1,76 @@
 """Take a payload the way that the gateway takes it: which hooks, in which order, on what."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from plugway.config import Config
 from plugway.dispatch.passing import Passage
 from plugway.executor.record import lines
 from plugway.federation.naming import inward_name, inward_uri
-from plugway.methods import FETCHES, LISTINGS, Fetch, Kind
+from plugway.methods import EXCHANGES, FETCHES, LISTINGS, SUBSCRIPTION, Exchange, Fetch, Kind
 from plugway.plugins.registry import Registry
 from plugway.testing.options import CallOptions
 from plugway.testing.outcome import Outcome
-from plugway_hookspecs import Deny, Operation, Payload, Respond
+from plugway_hookspecs import (
+    CompletionRequest,
+    Deny,
+    Operation,
+    Payload,
+    ResourceSubscribe,
+    Respond,
+)
 from plugway_hookspecs import Outcome as Chained
 from plugway_hookspecs.context import ANONYMOUS, NO_CLIENT
 from plugway_hookspecs.frozen import EMPTY, freeze
 
-REQUESTS: Mapping[type[Payload], Fetch] = {fetch.request: fetch for fetch in FETCHES.values()}
+REQUESTS: Mapping[type[Payload], Exchange] = {exchange.request: exchange for exchange in EXCHANGES}
 _METHODS: Mapping[type[Payload], str] = {
-    **{kind: fetch.name for fetch in FETCHES.values() for kind in (fetch.request, fetch.result)},
+    **{kind: each.name for each in EXCHANGES for kind in (each.request, each.result)},
     **{listing.result: listing.name for listing in LISTINGS.values()},
+    SUBSCRIPTION.request: SUBSCRIPTION.name,
 }
+
+
+class _About(NamedTuple):
+    """What a payload is about."""
+
+    kind: Kind | None = None
+    name: str = ""
+    method: str = ""
+    """The method that fetches it."""
+
+
+def _about(payload: Payload | None) -> _About:
+    if payload is None:
+        return _About()
+    for fetch in FETCHES.values():
+        if type(payload) is fetch.request:
+            name = getattr(payload, fetch.kind.identifier)
+            return _About(fetch.kind, name, fetch.name)
+    match payload:
+        case ResourceSubscribe():
+            return _About(Kind.RESOURCE, payload.uri)
+        case CompletionRequest() if payload.of_prompt:
+            return _About(Kind.PROMPT, payload.about, "prompts/get")
+        case CompletionRequest():
+            return _About(Kind.RESOURCE, payload.about, "resources/read")
+        case _:
+            return _About()
 
 
 def make_operation(config: Config, payload: Payload, options: CallOptions) -> Operation:
     """Return what the plugins will see in their context."""
     request = options.get("request")
-    about = payload if request is None else request
-    fetch = REQUESTS.get(type(about))
-    name = str(getattr(about, fetch.kind.identifier)) if fetch else ""
+    method = _METHODS.get(type(payload), "")
+    asked = payload if request is None else request
+    kind, name, fetched_by = _about(options.get("during", asked))
     headers = {key.lower(): value for key, value in options.get("headers", EMPTY).items()}
     return Operation(
         options.get("request_id", uuid4().hex),
-        _METHODS.get(type(payload), ""),
+        method,
         name,
-        options.get("server", server_of(config, fetch.kind, name) if fetch else ""),
+        options.get("server", server_of(config, kind, name) if kind else ""),
         freeze(options.get("definition")),
         request,
         options.get("principal", ANONYMOUS),
@@ -43,6 +78,7 @@ def make_operation(config: Config, payload: Payload, options: CallOptions) -> Op
         trace=freeze(options.get("trace", EMPTY)),
         headers=freeze(headers),
         record=[],
+        within="" if fetched_by == method else fetched_by,
     )
 
 
@@ -72,15 +108,15 @@ class Call:
 
     async def exchange(self, request: Payload) -> Outcome:
         """Take a request through the pre hooks, and what comes back through the post hooks."""
-        fetch = REQUESTS[type(request)]
-        before = await self._before(fetch, request)
+        exchange = REQUESTS[type(request)]
+        before = await self._before(exchange, request)
         if isinstance(before.verdict, Deny):
             return self._outcome(request, before, None)
         self.operation.request = before.payload
         found = before.verdict.result if isinstance(before.verdict, Respond) else self.answer
         if found is None:
             return self._outcome(request, before, None)
-        after = await self.registry.chain(fetch.post)(found, self.operation)
+        after = await self.registry.chain(exchange.post)(found, self.operation)
         if isinstance(after.verdict, Deny):
             verdict = Chained(before.payload, after.verdict, after.plugin)
             return self._outcome(request, verdict, None)
@@ -88,8 +124,8 @@ class Call:
 
     async def one_hook(self, hook: str, payload: Payload) -> Outcome:
         """Take a payload through one hook."""
-        fetch = REQUESTS.get(type(payload))
-        if fetch is not None and hook == fetch.pre:
+        exchange = REQUESTS.get(type(payload))
+        if exchange is not None and hook == exchange.pre:
             pre = self.registry.chain(hook)
             wrapped = (self._wrapped,) if pre.wraps else ()
             before: Chained[Any] = await pre(payload, self.operation, *wrapped)
@@ -100,20 +136,25 @@ class Call:
         left = None if isinstance(found.verdict, Deny) else found.payload
         return Outcome(payload, None, left, found.verdict, found.plugin, self.operation)
 
-    async def _before(self, fetch: Fetch, payload: Payload) -> Chained[Any]:
+    async def _before(self, exchange: Exchange, payload: Payload) -> Chained[Any]:
         """Run the pre hooks; what a plugin renames passes them again under its new name."""
-        operation, pre = self.operation, self.registry.chain(fetch.pre)
+        operation, pre = self.operation, self.registry.chain(exchange.pre)
+        kind = _about(payload).kind
+        if kind is None:  # a server's question, which goes nowhere else
+            outcome = await pre(payload, operation)
+            self.asked = outcome.verdict is None
+            return outcome
 
         async def found(name: str) -> None:
             operation.name, operation.definition = name, None
-            operation.server = server_of(self.config, fetch.kind, name)
+            operation.server = server_of(self.config, kind, name)
 
         async def ask(final: Payload, _: None) -> Chained[Any]:
             self.asked = True
             return await self._wrapped(final) if pre.wraps else Chained(final)
 
-        passage = Passage(pre, operation, fetch.kind.identifier, found, ask)
-        return await passage.run(payload, None)
+        identifier = exchange.kind.identifier if isinstance(exchange, Fetch) else "about"
+        return await Passage(pre, operation, identifier, found, ask).run(payload, None)
 
     async def _wrapped(self, final: Payload) -> Chained[Any]:
         """Answer as the server does, to the plugins that wrap the call."""

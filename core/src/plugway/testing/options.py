@@ -23,6 +23,8 @@ class CallOptions(TypedDict, total=False):
     """The tool, prompt or resource as its server would list it."""
     request: Payload
     """For a call with a result: the request that it answers."""
+    during: Payload
+    """For a server's question, or the answer to it: the call in whose course the server asks."""
     request_id: str
     """The gateway's id of the request; a new one by default."""
 

@@ -73,8 +73,8 @@ class Plugins:
     def hooks_for(self, payload: Payload) -> set[str]:
         """Return the hooks that a payload passes; raises `TypeError` for what is no payload."""
         kind = type(payload)
-        if (fetch := REQUESTS.get(kind)) is not None:
-            return {fetch.pre, fetch.post}
+        if (exchange := REQUESTS.get(kind)) is not None:
+            return {exchange.pre, exchange.post}
         chains = self._registry.hooks.chains
         found = {hook for hook, (takes, _) in chains.items() if takes is kind}
         if not found:
@@ -89,13 +89,13 @@ class Plugins:
         return hooks[0]
 
     def _check_answer(self, payload: Payload, answer: Payload | None, hook: str | None) -> None:
-        fetch = REQUESTS.get(type(payload))
+        exchange = REQUESTS.get(type(payload))
         if answer is None:
             return
-        if fetch is None or hook not in {None, fetch.pre}:
+        if exchange is None or hook not in {None, exchange.pre}:
             raise TypeError("`answer` is for a request, and comes behind its pre hooks")
-        if type(answer) is not fetch.result:
-            wanted, got = fetch.result.__name__, type(answer).__name__
+        if type(answer) is not exchange.result:
+            wanted, got = exchange.result.__name__, type(answer).__name__
             raise TypeError(f"the answer to {type(payload).__name__} is {wanted}, not {got}")
 
 

@@ -7,8 +7,15 @@ from typing import Any
 from hypothesis import strategies as st
 
 from plugway.jsonvalues import is_array, is_object
-from plugway.methods import FETCHES
-from plugway_hookspecs import Client, Payload, Principal
+from plugway.methods import ASKS, EXCHANGES, FETCHES
+from plugway_hookspecs import (
+    Client,
+    ElicitationResult,
+    Payload,
+    Principal,
+    SamplingRequest,
+    SamplingResult,
+)
 
 Strategy = st.SearchStrategy[Any]
 
@@ -39,6 +46,7 @@ class Payloads:
         self.json = inner | st.builds(_nested, st.integers(2, _DEPTH), scalars)
         self.object = self._object(self.json)
         self._fields = self._known_fields()
+        self._special = self._special_fields()
 
     def of(self, kind: type[Payload]) -> Strategy:
         """Return payloads of a kind; what the kind does not require may be missing."""
@@ -46,11 +54,13 @@ class Payloads:
         optional: dict[str, Strategy] = {}
         for field in fields(kind):
             into = required if field.default is MISSING else optional
-            into[field.name] = self._fields.get(field.name, self.json)
+            usual = self._fields.get(field.name, self.json)
+            into[field.name] = self._special.get((kind, field.name), usual)
         return _some(required, optional).map(lambda f: kind(**f))
 
-    def contexts(self, request: type[Payload] | None) -> Strategy:
-        """Return `CallOptions`; `request` is the kind of request that the payload answers."""
+    def contexts(self, kind: type[Payload]) -> Strategy:
+        """Return `CallOptions` for calls with this kind of payload."""
+        request = request_of(kind)
         optional: dict[str, Strategy] = {
             "principal": st.builds(Principal, self.text, self.text, claims=self.object),
             "client": st.just(Client("test", "1", "2025-11-25", "http")),
@@ -60,6 +70,9 @@ class Payloads:
         }
         if request is not None:
             optional["request"] = self.of(request)
+        if any(kind in {ask.request, ask.result} for ask in ASKS.values()):
+            calls = [fetch.request for fetch in FETCHES.values()]
+            optional["during"] = st.one_of([self.of(call) for call in calls])
         return _some({}, optional)
 
     def _object(self, values: Strategy) -> Strategy:
@@ -100,6 +113,40 @@ class Payloads:
             "prompts": self._objects(**named, arguments=self._objects(name=text)),
             "resources": self._objects(**named, uri=text, mimeType=media, size=st.integers()),
             "resource_templates": self._objects(**named, uriTemplate=text, mimeType=media),
+            **self._fields_of_questions(),
+        }
+
+    def _fields_of_questions(self) -> dict[str, Strategy]:
+        text = self.text
+        names = st.sampled_from(["ref/prompt", "ref/resource"])
+        values = _some({"values": st.lists(text, max_size=3)}, {"total": st.integers()})
+        return {
+            "ref": _some({"type": names}, {"name": text, "uri": text}) | self.object,
+            "argument": _some({"name": text, "value": text}, {}) | self.object,
+            "context": _some({}, {"arguments": self.object, "x-unknown": self.json}),
+            "completion": values | self.object,
+            "system_prompt": st.none() | text,
+            "max_tokens": st.none() | st.integers(),
+            "model_preferences": self.object,
+            "include_context": st.none() | text,
+            "role": st.sampled_from(["assistant", "user"]) | text,
+            "model": text,
+            "stop_reason": st.none() | text,
+            "message": text,
+            "mode": st.sampled_from(["form", "url"]) | text,
+            "requested_schema": st.none() | _some({}, {"properties": self.object}) | self.object,
+            "url": st.none() | text.map("https://{}".format),
+            "action": st.sampled_from(["accept", "decline", "cancel"]) | text,
+            "roots": self._objects(uri=text.map("file:///{}".format), name=text),
+        }
+
+    def _special_fields(self) -> dict[tuple[type[Payload], str], Strategy]:
+        """Return what fields hold that other payloads have as well."""
+        block = self._fields["content"].map(_first)
+        return {
+            (ElicitationResult, "content"): st.none() | self.object,
+            (SamplingResult, "content"): self._fields["content"] | block,
+            (SamplingRequest, "tools"): st.none() | self._fields["tools"],
         }
 
     def _schema(self) -> Strategy:
@@ -153,4 +200,12 @@ def _nested(depth: int, value: Any) -> Any:
 
 def request_of(kind: type[Payload]) -> type[Payload] | None:
     """Return the kind of request that a kind of result answers."""
-    return next((f.request for f in FETCHES.values() if f.result is kind), None)
+    return next((each.request for each in EXCHANGES if each.result is kind), None)
+
+
+def plainest(kind: type[Payload]) -> Payload:
+    """Return a payload of a kind with nothing in it but what there must be."""
+    return kind(**{f.name: _PLAIN[f.name] for f in fields(kind) if f.default is MISSING})
+
+
+_PLAIN: Mapping[str, Any] = {"action": "cancel", "content": {}, "model": "", "role": "assistant"}

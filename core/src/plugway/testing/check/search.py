@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 
 from plugway.methods import HOOKS
-from plugway.testing.check.payloads import Payloads, request_of, words
+from plugway.testing.check.payloads import Payloads, plainest, words
 from plugway.testing.check.promises import BrokenPromiseError
 from plugway.testing.check.trial import Trial
 from plugway.testing.check.watching import Watcher
@@ -102,7 +102,7 @@ class Search:
             ],
             phases=(Phase.generate, Phase.shrink),
         )
-        @given(made.of(kind), answers, made.contexts(request_of(kind)), TURNS)
+        @given(made.of(kind), answers, made.contexts(kind), TURNS)
         def hold(
             payload: Payload, answer: Payload | None, context: CallOptions, turns: int
         ) -> None:
@@ -122,4 +122,4 @@ class Search:
 
 def _plain_answer(hook: str) -> Payload | None:
     result = HOOKS[hook][1]
-    return None if result is None else result()
+    return None if result is None else plainest(result)
