@@ -35,8 +35,12 @@ from plugway_builtin_plugins.pii_filter import PiiFilter
 from plugway_external_bridge.wire.hooks import HOOKS as BRIDGED
 from plugway_hookspecs import (
     ENTRY_POINT_GROUP,
+    CompletionRequest,
+    CompletionResult,
     Context,
     Deny,
+    ElicitationRequest,
+    ElicitationResult,
     HttpRequest,
     HttpResponse,
     Operation,
@@ -48,8 +52,13 @@ from plugway_hookspecs import (
     ResourceFetch,
     ResourceList,
     ResourceResult,
+    ResourceSubscribe,
     ResourceTemplateList,
     Respond,
+    RootsRequest,
+    RootsResult,
+    SamplingRequest,
+    SamplingResult,
     Specs,
     ToolCall,
     ToolList,
@@ -86,6 +95,33 @@ SAMPLES: dict[str, list[Payload]] = {
     "resource_post_fetch": [ResourceResult([{"uri": "crm+file:///x", "text": "hello"}])],
     "resource_post_list": [ResourceList([{"uri": "crm+file:///x", "mimeType": "image/png"}])],
     "resource_template_post_list": [ResourceTemplateList([{"uriTemplate": "crm+file:///{path}"}])],
+    "resource_pre_subscribe": [ResourceSubscribe("crm+x:a.log"), ResourceSubscribe("crm+x:y")],
+    "completion_pre": [
+        CompletionRequest({"type": "ref/prompt", "name": "crm__hello"}, {"name": "n", "value": v})
+        for v in ("", "Ann")
+    ],
+    "completion_post": [
+        CompletionResult({"values": ["draft-a", "b"]}),
+        CompletionResult(error={"code": -32000, "message": "no", "data": None}),
+    ],
+    "sampling_pre_request": [
+        SamplingRequest([{"role": "user", "content": TEXT}] * n, max_tokens=t)
+        for n, t in ((1, None), (1, 10), (50, 10))
+    ],
+    "sampling_post_response": [
+        SamplingResult("assistant", TEXT, "m"),
+        SamplingResult("assistant", [TEXT, {"type": "image"}], "m"),
+    ],
+    "elicitation_pre_request": [
+        ElicitationRequest("who?", requested_schema={"type": "object"}),
+        ElicitationRequest("who?", "url", url="https://x.test"),
+    ],
+    "elicitation_post_response": [
+        ElicitationResult("decline"),
+        ElicitationResult("accept", {"Password": "x"}),
+    ],
+    "roots_pre_list": [RootsRequest()],
+    "roots_post_list": [RootsResult([{"uri": "file:///home/ann"}, {"uri": "file:///srv"}])],
 }
 
 SECTION = re.compile(r"^## `(\w+)(\([^\n]*)`\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -289,6 +325,37 @@ async def test_the_examples_do_what_they_say() -> None:
     assert isinstance(offered.verdict, Deny)
     system = PromptResult([{"role": "system", "content": TEXT}])
     assert isinstance((await through("prompt_post_fetch", "NoSystemRole", system)).verdict, Deny)
+
+
+async def test_the_examples_about_questions_do_what_they_say() -> None:
+    async def through(hook: str, name: str, payload: Payload) -> Any:
+        kind = does(hook)[name]
+        chain = compile_chains([("p", kind(kind.Config(), name="p"), Policy())])[hook]
+        operation = Operation("7", "x", "crm__find", "hr", within="tools/call")
+        outcome = await chain(payload, operation)
+        verdict = outcome.verdict
+        return verdict.result if isinstance(verdict, Respond) else verdict or outcome.payload
+
+    noisy = await through("resource_pre_subscribe", "QuietLogs", ResourceSubscribe("x:a.log"))
+    assert noisy.code == "noisy"
+    early = CompletionRequest({}, {"name": "n", "value": "a"})
+    answered = await through("completion_pre", "NotTooEarly", early)
+    assert answered == CompletionResult({"values": []})
+    found = await through("completion_post", "NoDrafts", SAMPLES["completion_post"][0])
+    assert found.completion == {"values": ["b"]}
+    asked = await through("sampling_pre_request", "Frugal", SAMPLES["sampling_pre_request"][0])
+    assert asked.max_tokens == 500
+    said = await through("sampling_post_response", "TextOnly", SAMPLES["sampling_post_response"][1])
+    assert said.code == "text_only"
+    form, url = SAMPLES["elicitation_pre_request"]
+    assert (await through("elicitation_pre_request", "SayWhoAsks", form)).message == "[hr] who?"
+    assert (await through("elicitation_pre_request", "SayWhoAsks", url)).action == "decline"
+    form = SAMPLES["elicitation_post_response"][1]
+    assert (await through("elicitation_post_response", "NoPasswords", form)).code == "password"
+    root = await through("roots_pre_list", "OneRoot", RootsRequest())
+    assert root == RootsResult([{"uri": "file:///srv/shared", "name": "shared"}])
+    (kept,) = (await through("roots_post_list", "NoHomes", SAMPLES["roots_post_list"][0])).roots
+    assert kept == {"uri": "file:///srv"}
 
 
 # tested

@@ -4,15 +4,22 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 import pytest
-from mcp_types.methods import CLIENT_REQUESTS, SPEC_CLIENT_METHODS
+from mcp_types import ClientCapabilities
+from mcp_types.methods import CLIENT_REQUESTS, SERVER_REQUESTS, SPEC_CLIENT_METHODS
 
 from plugway.methods import (
+    ASKS,
+    COMPLETION,
+    EXCHANGES,
     FETCHES,
     HOOKS,
     LIST_METHOD,
     LISTINGS,
+    SUBSCRIPTION,
     UNHOOKED,
     UNSERVED,
+    UNWRAPPED,
+    Ask,
     Fetch,
     Kind,
 )
@@ -21,6 +28,7 @@ from plugway_hookspecs import Specs
 TABLES: dict[str, Mapping[str, object]] = {
     "FETCHES": FETCHES,
     "LISTINGS": LISTINGS,
+    "COMPLETION": {COMPLETION.name: COMPLETION},
     "UNHOOKED": UNHOOKED,
     "UNSERVED": UNSERVED,
 }
@@ -42,8 +50,9 @@ def test_what_is_left_out_has_a_reason(reason: str) -> None:
 
 
 def test_every_hook_that_methods_name_is_specified() -> None:
-    named = [hook for fetch in FETCHES.values() for hook in (fetch.pre, fetch.post)]
+    named = [hook for each in EXCHANGES for hook in (each.pre, each.post)]
     named += [listing.post for listing in LISTINGS.values()]
+    named.append(SUBSCRIPTION.pre)
     assert sorted(named) == sorted(HOOKS)
     assert all(hasattr(Specs, hook) for hook in named)
 
@@ -60,3 +69,14 @@ def test_a_request_names_what_it_is_about_and_its_result_what_is_in_it(fetch: Fe
     assert fetch.kind.identifier in fetch.request.WIRE
     assert fetch.result.WIRE[fetch.result.ITEMS] == fetch.contents
     assert "error" in {field.name for field in fields(fetch.result)}
+
+
+def test_everything_that_servers_ask_clients_has_hooks() -> None:
+    asked = {method for method, _ in SERVER_REQUESTS}
+    assert asked - {"ping"} == ASKS.keys()
+
+
+@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
+def test_a_question_says_which_capability_it_needs_and_takes_no_wrappers(ask: Ask) -> None:
+    assert ask.capability in ClientCapabilities.model_fields
+    assert {ask.pre, ask.post} <= UNWRAPPED.keys()

@@ -11,7 +11,7 @@ from plugway.cli.app import App
 from plugway.cli.extensions import warn
 from plugway.cli.options import declare
 from plugway.cli.output import Row, print_rows
-from plugway.methods import FETCHES, HOOKS, LISTINGS
+from plugway.methods import EXCHANGES, HOOKS, LISTINGS, SUBSCRIPTION
 from plugway.plugins.discovery import discover
 from plugway.plugins.hooktable import collect_hooks
 from plugway_hookspecs import Specs
@@ -99,8 +99,10 @@ def _doc(specs: object, name: str) -> str:
 
 
 def _methods(hook: str) -> tuple[str, ...]:
-    fetches = [fetch.name for fetch in FETCHES.values() if hook in {fetch.pre, fetch.post}]
-    return (*fetches, *(each.name for each in LISTINGS.values() if hook == each.post))
+    if hook == SUBSCRIPTION.pre:
+        return (SUBSCRIPTION.name, "subscriptions/listen")
+    exchanges = [each.name for each in EXCHANGES if hook in {each.pre, each.post}]
+    return (*exchanges, *(each.name for each in LISTINGS.values() if hook == each.post))
 
 
 def _show(app: App, title: str, hooks: list[Hook]) -> None:
