@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -15,8 +16,12 @@ from hypothesis import strategies as st
 from plugway_external_bridge.wire.plain import list_or_none, object_or_none
 from plugway_hookspecs import (
     Client,
+    CompletionRequest,
+    CompletionResult,
     Context,
     Deny,
+    ElicitationRequest,
+    ElicitationResult,
     Operation,
     Outcome,
     Payload,
@@ -29,8 +34,13 @@ from plugway_hookspecs import (
     ResourceFetch,
     ResourceList,
     ResourceResult,
+    ResourceSubscribe,
     ResourceTemplateList,
     Respond,
+    RootsRequest,
+    RootsResult,
+    SamplingRequest,
+    SamplingResult,
     Server,
     ToolCall,
     ToolList,
@@ -63,11 +73,23 @@ EDITED: dict[type[Payload], str] = {
     PromptList: "prompts",
     ResourceList: "resources",
     ResourceTemplateList: "resource_templates",
+    CompletionRequest: "argument",
+    CompletionResult: "completion",
+    SamplingRequest: "messages",
+    SamplingResult: "content",
+    ElicitationRequest: "requested_schema",
+    ElicitationResult: "content",
+    RootsRequest: "extra",
+    RootsResult: "roots",
 }
 ANSWERS: dict[type[Payload], Any] = {
     ToolCall: ToolResult,
     PromptFetch: PromptResult,
     ResourceFetch: ResourceResult,
+    CompletionRequest: CompletionResult,
+    SamplingRequest: partial(SamplingResult, "assistant", {"type": "text"}, "m"),
+    ElicitationRequest: partial(ElicitationResult, "accept"),
+    RootsRequest: RootsResult,
 }
 
 
@@ -88,7 +110,7 @@ def as_integers(value: Any) -> Any:
 def change(payload: Any, edit: Callable[[Any], Any]) -> Any:
     if getattr(payload, "error", None) is not None:
         return payload.replace(error=edit(payload.error))
-    if isinstance(payload, ResourceFetch):
+    if isinstance(payload, ResourceFetch | ResourceSubscribe):
         return payload.replace(uri=f"{payload.uri}?changed")
     field = EDITED[type(payload)]
     return payload.replace(**{field: edit(getattr(payload, field))})
@@ -118,7 +140,7 @@ class Obedient(Plugin):
         client, principal, request = context.client, context.principal, context.request
         who = [principal.user, principal.tenant, list(principal.groups), principal.claims]
         context.annotate("who", who)
-        context.annotate("what", [context.name, context.server, context.definition])
+        context.annotate("what", [context.name, context.within, context.server, context.definition])
         context.annotate("whence", [client.name, client.transport, client.capabilities])
         context.annotate("request", None if request is None else without_meta(request))
         details = {"got": without_meta(payload)}
@@ -174,6 +196,42 @@ class Obedient(Plugin):
 
     @hookimpl
     def resource_template_post_list(self, payload: ResourceTemplateList, context: Context) -> Any:
+        return self.decide(payload, context)
+
+    @hookimpl
+    def resource_pre_subscribe(self, payload: ResourceSubscribe, context: Context) -> Any:
+        return self.decide(payload, context)
+
+    @hookimpl
+    def completion_pre(self, payload: CompletionRequest, context: Context) -> Any:
+        return self.decide(payload, context)
+
+    @hookimpl
+    def completion_post(self, payload: CompletionResult, context: Context) -> Any:
+        return self.decide(payload, context)
+
+    @hookimpl
+    def sampling_pre_request(self, payload: SamplingRequest, context: Context) -> Any:
+        return self.decide(payload, context)
+
+    @hookimpl
+    async def sampling_post_response(self, payload: SamplingResult, context: Context) -> Any:
+        return self.decide(payload, context)
+
+    @hookimpl
+    def elicitation_pre_request(self, payload: ElicitationRequest, context: Context) -> Any:
+        return self.decide(payload, context)
+
+    @hookimpl
+    def elicitation_post_response(self, payload: ElicitationResult, context: Context) -> Any:
+        return self.decide(payload, context)
+
+    @hookimpl
+    def roots_pre_list(self, payload: RootsRequest, context: Context) -> Any:
+        return self.decide(payload, context)
+
+    @hookimpl
+    def roots_post_list(self, payload: RootsResult, context: Context) -> Any:
         return self.decide(payload, context)
 
 
@@ -245,7 +303,45 @@ LISTS: dict[str, st.SearchStrategy[Payload]] = {
     "resource_post_list": results(ResourceList, "resources"),
     "resource_template_post_list": results(ResourceTemplateList, "resource_templates"),
 }
-METHODS = {"tool": "tools/call", "prompt": "prompts/get", "resource": "resources/read"}
+QUESTIONS: dict[str, st.SearchStrategy[Payload]] = {
+    "resource_pre_subscribe": results(ResourceSubscribe, uri=text),
+    "completion_pre": results(
+        CompletionRequest, ref=any_object, argument=any_object, context=any_object
+    ),
+    "completion_post": results(CompletionResult, completion=any_object, error=errors),
+    "sampling_pre_request": results(
+        SamplingRequest,
+        "messages",
+        system_prompt=st.none() | text,
+        max_tokens=st.none() | st.integers(),
+        model_preferences=any_object,
+        tools=st.none() | lists,
+    ),
+    "sampling_post_response": results(
+        SamplingResult, role=text, content=lists | any_object, model=text
+    ),
+    "elicitation_pre_request": results(
+        ElicitationRequest,
+        message=text,
+        mode=st.sampled_from(["form", "url"]),
+        requested_schema=st.none() | any_object,
+        url=st.none() | text,
+    ),
+    "elicitation_post_response": results(
+        ElicitationResult, action=text, content=st.none() | any_object
+    ),
+    "roots_pre_list": results(RootsRequest),
+    "roots_post_list": results(RootsResult, "roots"),
+}
+METHODS = {
+    "tool": "tools/call",
+    "prompt": "prompts/get",
+    "resource": "resources/read",
+    "completion": "completion/complete",
+    "sampling": "sampling/createMessage",
+    "elicitation": "elicitation/create",
+    "roots": "roots/list",
+}
 
 principals = st.builds(
     Principal,
@@ -263,6 +359,7 @@ def situations(draw: st.DrawFn, payloads: dict[str, Any]) -> tuple[str, Payload,
     facts: dict[str, Any] = {
         "method": METHODS[hook.split("_")[0]],
         "name": draw(text.filter(bool)),
+        "within": draw(st.sampled_from(["", "tools/call"])),
         "server": draw(text),
         "definition": draw(st.none() | any_object),
         "principal": draw(principals),
@@ -270,8 +367,9 @@ def situations(draw: st.DrawFn, payloads: dict[str, Any]) -> tuple[str, Payload,
     }
     before = f"{hook.split('_')[0]}_pre_"
     if "_post_" in hook and not hook.endswith("list"):
-        request = next(name for name in PAYLOADS if name.startswith(before))
-        facts["request"] = draw(PAYLOADS[request])
+        every = {**PAYLOADS, **QUESTIONS}
+        request = next(name for name in every if name.startswith(before))
+        facts["request"] = draw(every[request])
     return hook, draw(payloads[hook]), facts
 
 
@@ -325,7 +423,7 @@ async def test_a_plugin_behind_interceptors_decides_as_it_does_here(
         serve_http(here, mode=era) as peer,
         run_plugins({}, external, servers={"peer": peer}) as there,
     ):
-        await check_law(here, there, {**PAYLOADS, **LISTS})
+        await check_law(here, there, {**PAYLOADS, **LISTS, **QUESTIONS})
 
 
 @pytest.mark.parametrize("mode", ["enforce", "validate", "transform", "audit"])

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from plugway_hookspecs import (
+    CompletionRequest,
     Deny,
+    ElicitationRequest,
+    ElicitationResult,
     FrozenDict,
     FrozenList,
     NotJsonError,
@@ -14,6 +17,8 @@ from plugway_hookspecs import (
     PromptResult,
     ResourceResult,
     Respond,
+    SamplingRequest,
+    SamplingResult,
     ToolCall,
     ToolList,
     ToolResult,
@@ -149,3 +154,52 @@ def test_a_structured_result_that_is_false_is_a_result() -> None:
     assert result.structured_content is False
     assert result.to_wire() == wire
     assert ToolResult(structured_content=False).to_wire()["structuredContent"] is False
+
+
+def test_a_question_says_its_mode_as_it_came() -> None:
+    for wire in (
+        {"message": "m"},
+        {"message": "m", "mode": "form"},
+        {"message": "m", "mode": "url"},
+    ):
+        question = ElicitationRequest.from_wire(wire)
+        assert question.mode == wire.get("mode", "form")
+        assert question.to_wire() == wire
+        assert question.replace(message="n").to_wire() == {**wire, "message": "n"}
+    assert ElicitationRequest("m", "url").to_wire() == {"message": "m", "mode": "url"}
+    assert ElicitationRequest.from_wire({"message": "m", "mode": None}).mode == "form"
+
+
+def test_an_empty_form_is_not_no_form() -> None:
+    wire: dict[str, Any] = {"action": "accept", "content": {}}
+    assert ElicitationResult.from_wire(wire).to_wire() == wire
+    assert ElicitationResult("decline").to_wire() == {"action": "decline"}
+
+
+def test_what_a_model_says_is_one_block_or_several() -> None:
+    block = {"type": "text", "text": "hi"}
+    for content in (block, [block], []):
+        wire = {"role": "assistant", "content": content, "model": "m"}
+        assert SamplingResult.from_wire(wire).to_wire() == wire
+    with pytest.raises(NotJsonError, match=r"a string instead of an object at content\[0\]"):
+        SamplingResult("assistant", ["hi"], "m")  # type: ignore[list-item]
+    with pytest.raises(NotJsonError, match="a string instead of an object or a list at content"):
+        SamplingResult.from_wire({"role": "assistant", "content": "hi", "model": "m"})
+    with pytest.raises(NotJsonError, match=r"an integer instead of an object at tools\[1\]"):
+        SamplingRequest([], tools=[{}, 1])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("ref", "of_prompt", "about"),
+    [
+        ({"type": "ref/prompt", "name": "p", "uri": "x:"}, True, "p"),
+        ({"type": "ref/resource", "name": "p", "uri": "x:"}, False, "x:"),
+        ({"type": "ref/prompt", "name": 1}, True, ""),
+        ({}, False, ""),
+    ],
+)
+def test_a_completion_is_about_a_prompt_or_a_template(
+    ref: dict[str, Any], of_prompt: bool, about: str
+) -> None:
+    request = CompletionRequest(ref, {"name": "n", "value": ""})
+    assert (request.of_prompt, request.about) == (of_prompt, about)

@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import plugway_hookspecs
 from plugway.jsonvalues import is_array, is_object
-from plugway_hookspecs import Payload, thaw
+from plugway_hookspecs import ElicitationResult, Payload, SamplingResult, thaw
 
 KINDS: list[type[Payload]] = [
     kind
@@ -28,18 +28,42 @@ JSON = st.recursive(
     max_leaves=8,
 )
 OBJECTS = st.dictionaries(st.text(max_size=3), JSON, max_size=3)
-FITTING: dict[str, st.SearchStrategy[Any]] = {
-    "name": st.text(),
-    "uri": st.text(),
-    "description": st.none() | st.text(max_size=3),
-    "arguments": st.none() | OBJECTS,
-    "meta": st.none() | OBJECTS,
-    "structured_content": JSON,
-    "is_error": st.none() | st.booleans(),
+TEXTS = {
+    *("name", "uri", "description", "message", "mode", "url", "action", "role", "model"),
+    *("system_prompt", "include_context", "stop_reason"),
 }
-"""What fits the fields that payloads name; all others are lists of objects."""
-LISTS = st.none() | st.lists(OBJECTS, max_size=3)
-REQUIRED = {"name", "uri"}
+OBJECT = {
+    *("arguments", "meta", "ref", "argument", "context", "completion"),
+    *("model_preferences", "requested_schema"),
+}
+SCALAR = {"is_error": bool, "max_tokens": int, **dict.fromkeys(TEXTS, str)}
+LISTS = st.lists(OBJECTS, max_size=3)
+
+
+def required(kind: type[Payload]) -> set[str]:
+    return {field.name for field in fields(kind) if field.default is MISSING}
+
+
+def fitting(kind: type[Payload], attribute: str) -> st.SearchStrategy[Any]:
+    """What fits a field; those that are not mentioned are lists of objects."""
+    match attribute:
+        case "structured_content":
+            return JSON
+        case "is_error":
+            found: st.SearchStrategy[Any] = st.booleans()
+        case "max_tokens":
+            found = st.integers()
+        case "content" if kind is ElicitationResult:
+            found = OBJECTS
+        case "content" if kind is SamplingResult:
+            found = OBJECTS | LISTS
+        case _ if attribute in TEXTS:
+            found = st.text(max_size=3) | st.just("form")
+        case _ if attribute in OBJECT:
+            found = OBJECTS
+        case _:
+            found = LISTS
+    return found if attribute in required(kind) else st.none() | found
 
 
 @st.composite
@@ -49,30 +73,29 @@ def messages(draw: st.DrawFn) -> tuple[type[Payload], dict[str, Any]]:
     keys = [*kind.WIRE.values(), "error", "resultType", "extra", "meta"]
     wire = draw(st.dictionaries(st.sampled_from(keys) | st.text(max_size=4), JSON, max_size=8))
     for attribute, key in kind.WIRE.items():
-        if attribute in REQUIRED or key in wire:
-            wire[key] = draw(FITTING.get(attribute, LISTS))
+        if attribute in required(kind) or key in wire:
+            wire[key] = draw(fitting(kind, attribute))
     return kind, wire
 
 
-def fits(attribute: str, value: Any) -> bool:
+def fits(kind: type[Payload], attribute: str, value: Any) -> bool:
     """Whether MCP has such a value in a field; what says nothing is as good as absent."""
-    match attribute:
-        case "structured_content":
-            return True
-        case "name" | "uri":
-            return isinstance(value, str)
-        case "description":
-            return value is None or isinstance(value, str)
-        case "arguments" | "meta":
-            return value is None or isinstance(value, dict)
-        case "is_error":
-            return value is None or isinstance(value, bool)
-        case _:
-            return value is None or (is_array(value) and all(map(is_object, value)))
+    if value is None:
+        return attribute not in required(kind)
+    if attribute == "structured_content":
+        return True
+    if attribute in SCALAR:
+        return type(value) is SCALAR[attribute]
+    is_list = is_array(value) and all(map(is_object, value))
+    if attribute == "content" and kind is SamplingResult:
+        return isinstance(value, dict) or is_list
+    if attribute in OBJECT or (attribute == "content" and kind is ElicitationResult):
+        return isinstance(value, dict)
+    return is_list
 
 
 def test_every_payload_class_is_here() -> None:
-    assert len(KINDS) == 10
+    assert len(KINDS) == 19
 
 
 @at_most(5_000)
@@ -160,7 +183,7 @@ def test_a_field_holds_what_mcp_has_there_or_the_payload_is_not_made(
     attribute, key = data.draw(st.sampled_from(sorted(kind.WIRE.items())))
     value = data.draw(JSON)
     wire[key] = value
-    if fits(attribute, value) and not (attribute in REQUIRED and value is None):
+    if fits(kind, attribute, value):
         assert thaw(kind.from_wire(wire).to_wire()) == wire
     else:
         with pytest.raises(TypeError) as refused:

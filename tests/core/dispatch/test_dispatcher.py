@@ -1750,7 +1750,10 @@ class Completes:
 
 
 FULL = {**PROMPT, "context": {"arguments": {"m": "b"}}, "new": 1}
-SUGGESTED = {"completion": {"values": ["alpha"], "total": 1, "new": None}, "new": []}
+SUGGESTED: dict[str, Any] = {
+    "completion": {"values": ["alpha"], "total": 1, "new": None},
+    "new": [],
+}
 
 
 async def test_completions_that_nobody_changes_arrive_as_they_came() -> None:
@@ -1764,11 +1767,13 @@ async def test_completions_that_nobody_changes_arrive_as_they_came() -> None:
 
 
 async def test_plugins_change_what_is_completed_and_what_is_suggested() -> None:
-    typed = Completes(
-        lambda payload: payload.replace(argument={"name": "n", "value": "[X]"}),
-        lambda payload: payload.replace(completion={"values": []}),
-    )
-    dispatcher, server = gateway(typed)
+    def retype(payload: CompletionRequest) -> CompletionRequest:
+        return payload.replace(argument={"name": "n", "value": "[X]"})
+
+    def empty(payload: CompletionResult) -> CompletionResult:
+        return payload.replace(completion={"values": []})
+
+    dispatcher, server = gateway(Completes(retype, empty))
     server.answers["completion/complete"] = SUGGESTED
     result = await dispatcher.handle(request("completion/complete", FULL))
     assert result == {"completion": {"values": []}, "new": []}
@@ -1937,16 +1942,16 @@ async def test_a_subscription_to_something_else_is_looked_up_and_guarded_as_that
     assert looks.seen == [("s+file:///r", "s"), ("other+file:///r", "other")]
 
 
-@pytest.mark.parametrize(
-    ("says", "uri", "code"),
-    [
-        (lambda _: Deny("no"), "s+file:///r", 403),
-        (lambda _: None, "nowhere:", -32602),
-        (lambda _: None, 7, -32602),
-        (lambda payload: payload.replace(uri="nowhere:"), "s+file:///r", -32602),
-        (lambda payload: payload.replace(extra={"a": "x" * 20_000}), "s+file:///r", 413),
-    ],
-)
+REFUSED: list[tuple[Callable[[ResourceSubscribe], Any], Any, int]] = [
+    (lambda _: Deny("no"), "s+file:///r", 403),
+    (lambda _: None, "nowhere:", -32602),
+    (lambda _: None, 7, -32602),
+    (lambda payload: payload.replace(uri="nowhere:"), "s+file:///r", -32602),
+    (lambda payload: payload.replace(extra={"a": "x" * 20_000}), "s+file:///r", 413),
+]
+
+
+@pytest.mark.parametrize(("says", "uri", "code"), REFUSED)
 async def test_a_subscription_that_may_not_be_is_an_error(says: Any, uri: Any, code: int) -> None:
     with pytest.raises(RpcError) as caught:
         await subscribe(Subscribes(says), uri=uri)

@@ -49,13 +49,15 @@ class Condition(BaseModel):
     )
 
     server_ids: Given = None
-    """Names of servers in `mcpServers`."""
+    """Names of servers in `mcpServers`: the one that answers, or that asks."""
     tenant_ids: Given = None
     """Tenants, as authentication established them."""
     tools: Given = None
-    """Tool names as clients see them, such as `crm__*`."""
+    """Tool names as clients see them, such as `crm__*`; of calls, and of what a server asks the
+    client in the course of one."""
     prompts: Given = None
-    """Prompt names as clients see them."""
+    """Prompt names as clients see them; of prompts, of their completions, and of what a server asks
+    meanwhile."""
     resources: Given = None
     """Resource URIs as clients see them, however they are written: percent-encoded or not, say."""
     agents: Given = None
