@@ -299,6 +299,36 @@ async def test_a_plugin_that_hangs_is_cancelled_when_its_time_is_over(host: Mana
     assert caught.value.data == {"interceptor": "guard", "timeoutMs": 20, "phase": "request"}
 
 
+class NoSuggestions(Plugin):
+    @hookimpl
+    def completion_pre(self, context: Context) -> Deny:
+        return Deny(f"{context.method} of {context.name} within {context.within}")
+
+
+@pytest.mark.parametrize(
+    ("ref", "within"),
+    [
+        ({"type": "ref/prompt", "name": "p"}, "p within prompts/get"),
+        ({"type": "ref/resource", "uri": "x:y"}, "x:y within resources/read"),
+    ],
+)
+async def test_a_condition_is_about_what_somebody_elses_completion_is_for(
+    ref: dict[str, Any], within: str, run_plugins: Manager, serve_plugins: Manager
+) -> None:
+    when = [{"prompts": ["p"]}, {"resources": ["x:*"]}]
+    entry = {"name": "guard", "kind": "none", "mode": "validate", "when": when}
+    async with (
+        run_plugins({"none": NoSuggestions}, entry) as runner,
+        serve_plugins(runner) as server,
+    ):
+        event: dict[str, Any] = {
+            "event": "completion/complete",
+            "payload": {"ref": ref, "argument": {}},
+        }
+        answer = await invoke(server, call("x", **event))
+    assert answer["messages"][0]["message"] == f"completion/complete of {within}"
+
+
 async def test_an_event_that_no_plugin_could_see_is_said_to_be_unexamined(
     run_plugins: Manager, serve_plugins: Manager
 ) -> None:

@@ -20,7 +20,16 @@ from plugway_external_bridge.wire.operations import (
 )
 from plugway_external_bridge.wire.payloads import payload_from_wire, payload_to_wire
 from plugway_external_bridge.wire.plain import as_object
-from plugway_hookspecs import Mode, OnError, Payload, PluginError, PluginInfo, PluginRunner, thaw
+from plugway_hookspecs import (
+    CompletionRequest,
+    Mode,
+    OnError,
+    Payload,
+    PluginError,
+    PluginInfo,
+    PluginRunner,
+    thaw,
+)
 
 _KINDS: Mapping[Mode, tuple[sep2624.Kind, ...]] = {
     Mode.ENFORCE: (sep2624.MUTATION, sep2624.VALIDATION),
@@ -169,6 +178,9 @@ def _with_name(about: OperationWire, payload: Payload) -> OperationWire:
     """Name the tool, prompt or resource as the payload does, where nobody else said it."""
     if about.name:
         return about
+    if isinstance(payload, CompletionRequest):
+        within = "prompts/get" if payload.of_prompt else "resources/read"
+        return about.model_copy(update={"name": payload.about, "within": within})
     name = getattr(payload, "name", None) or getattr(payload, "uri", None) or ""
     return about.model_copy(update={"name": name})
 
