@@ -17,6 +17,7 @@ from plugway.federation.catalog import Catalog, Member
 from plugway.federation.federation import Federation
 from plugway.generation import Generation
 from plugway.jsonrpc import RpcError
+from plugway.testing.memory import MemoryServer
 from plugway_hookspecs import (
     Client,
     Context,
@@ -150,17 +151,11 @@ class Mixed:
             raise RuntimeError(f"{name}: nothing on record")
 
 
-class Server:
+class Server(MemoryServer):
     """An MCP server in memory, with two tools."""
 
     name = "s"
     capabilities: Mapping[str, Any] = {"tools": {}}
-
-    async def connect(self) -> None:
-        return None
-
-    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        return lambda: None
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, **_: Any

@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from plugway.executor.steps import Policy
 from plugway.federation.catalog import Catalog, Member
 from plugway.federation.federation import Federation
 from plugway.generation import Generation
+from plugway.testing.memory import MemoryServer
 from plugway.tracing import chain_spans
 from plugway_hookspecs import Client, hookimpl
 
@@ -41,15 +42,9 @@ class NoOp:
         return None
 
 
-class Server:
+class Server(MemoryServer):
     name = "s"
     capabilities: Mapping[str, Any] = {"tools": {}}
-
-    async def connect(self) -> None:
-        return None
-
-    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        return lambda: None
 
     async def request(self, method: str, *arguments: Any, **options: Any) -> dict[str, Any]:
         if method == "tools/list":

@@ -16,6 +16,7 @@ from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
 from plugway.config import ServerConfig, parse
+from plugway.dispatch.parking import Parks
 from plugway.gateway import Gateway
 from plugway.succession import Succession
 from plugway.tasks import plain_task_group
@@ -136,7 +137,9 @@ def local_gateway() -> LocalGateway:
             async with plain_task_group() as servers:
                 try:
                     async with plain_task_group() as tasks:
-                        succession = Succession(tasks, LocalServers(servers, pause), strict=True)
+                        succession = Succession(
+                            tasks, LocalServers(servers, pause), Parks(), strict=True
+                        )
                         try:
                             yield Gateway(await succession.advance(config), succession)
                         finally:

@@ -17,6 +17,7 @@ from plugway.federation.federation import Federation
 from plugway.generation import Generation
 from plugway.jsonrpc import RpcError
 from plugway.methods import LIST_METHOD
+from plugway.testing.memory import MemoryServer
 from plugway_hookspecs import Client, Operation, Principal
 
 HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint")
@@ -31,7 +32,7 @@ TOOLS = [
 ]
 
 
-class Server:
+class Server(MemoryServer):
     """An MCP server in memory."""
 
     capabilities: Mapping[str, Any] = {
@@ -49,12 +50,9 @@ class Server:
         self.answer: Any = {"content": [], "messages": [], "contents": []}
         """A result, an exception, or a function that returns one of them, now or later."""
         self.asked: list[Any] = []
-        self.listeners: list[Callable[[str], None]] = []
+        self.listeners: list[Callable[[str, Any], None]] = []
 
-    async def connect(self) -> None:
-        return None
-
-    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
+    def on_list_changed(self, listener: Callable[[str, Any], None]) -> Callable[[], None]:
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)
 

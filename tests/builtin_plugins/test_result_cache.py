@@ -161,7 +161,7 @@ def test_questions_have_one_key_if_they_are_the_same_json(one: Any, other: Any) 
     assert (keys[0] == keys[1]) == (typed(one) == typed(other))
 
 
-@pytest.mark.parametrize("field", ["requestState", "inputResponses", "task", "x-vendor"])
+@pytest.mark.parametrize("field", ["inputResponses", "task", "x-vendor"])
 async def test_a_request_that_is_more_than_a_question_goes_to_the_server(
     gateway: Make, field: str
 ) -> None:
@@ -336,7 +336,7 @@ async def test_so_does_one_that_failed_but_none_that_was_found_to_be_harmless(
     gate = gateway(cache(annotated=False, tools=["s__odd"]))
     await gate.call("s__odd")
     await gate.call("s__find")
-    await gate.call("s__odd", requestState="x")
+    await gate.call("s__odd", task="x")
     await gate.call("s__odd")
     gate.server.answer = ServerUnavailableError("away", server="s")
     await gate.refusal("s__send")

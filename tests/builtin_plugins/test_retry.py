@@ -174,7 +174,7 @@ async def test_a_request_that_is_cancelled_is_not_asked_again(gateway: Make) -> 
     assert len(gate.server.asked) == 1
 
 
-@pytest.mark.parametrize("field", ["requestState", "inputResponses", "task", "x-vendor"])
+@pytest.mark.parametrize("field", ["inputResponses", "task", "x-vendor"])
 async def test_a_request_that_is_more_than_a_question_is_asked_once(
     gateway: Make, field: str
 ) -> None:

@@ -24,6 +24,7 @@ CATCH_ALL = {
     "plugway/cli/running.py": "its task group would wrap what its block raises",
     "plugway/plugins/discovery.py": "loads plugins, reads packages' metadata",
     "plugway/dispatch/dispatcher.py": "the last resort of a request",
+    "plugway/dispatch/parking.py": "what ends a parked request is raised to who waits",
     "plugway/plugins/lifecycle.py": "makes, starts and closes plugins",
     "plugway/downstream/routes.py": "calls plugins' HTTP routes",
     "plugway/plugins/hooktable.py": "loads the hooks that packages add",

@@ -21,6 +21,7 @@ from plugway.federation.catalog import Catalog, Member
 from plugway.federation.federation import Federation
 from plugway.generation import Generation
 from plugway.jsonrpc import RpcError
+from plugway.testing.memory import MemoryServer
 from plugway_hookspecs import (
     Client,
     Deny,
@@ -39,7 +40,7 @@ from plugway_hookspecs import (
 ANSWER = {"content": [{"type": "text", "text": "from the server"}], "x-unknown": [None, False]}
 
 
-class Server:
+class Server(MemoryServer):
     """Records what reaches it."""
 
     name = "s"
@@ -48,12 +49,6 @@ class Server:
     def __init__(self, answer: dict[str, Any] | Exception) -> None:
         self.answer = answer
         self.calls: list[dict[str, Any]] = []
-
-    async def connect(self) -> None:
-        return None
-
-    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        return lambda: None
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, **options: Any

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from plugway.audit.ledger import Ledger, open_ledger
 from plugway.config import Config
 from plugway.dispatch.dispatcher import Dispatcher
+from plugway.dispatch.parking import open_parks
 from plugway.downstream.edge import Edge
 from plugway.federation.catalog import Catalog
 from plugway.plugins.discovery import Discovery
@@ -95,9 +96,10 @@ async def open_gateway(
     async with (
         open_ledger(config) if audited else nullcontext() as ledger,
         open_pool(one_client=one_client) as pool,
+        open_parks(config.gateway.input_timeout) as parks,
         plain_task_group() as tasks,
     ):
-        succession = Succession(tasks, pool, strict=strict)
+        succession = Succession(tasks, pool, parks, strict=strict)
         try:
             yield Gateway(await succession.advance(config), succession, ledger)
         finally:

@@ -6,8 +6,10 @@ from typing import Self
 
 import anyio
 
+from plugway.dispatch.parking import Parks
 from plugway.dispatch.rounds import Rounds
 from plugway.dispatch.routing import Chains, UpstreamCalls
+from plugway.dispatch.sealing import Sealer
 from plugway.federation.catalog import Catalog
 from plugway.federation.federation import Federation
 
@@ -29,8 +31,14 @@ class Generation:
     """Seconds for a whole request."""
     max_payload_bytes: int
     deny_as_error: bool = False
+    input_timeout: float = 600.0
+    """Seconds that a client has for what servers ask it."""
     rounds: Rounds = field(default_factory=Rounds)
     """What is kept of requests that go on in another round, under whichever generation."""
+    sealer: Sealer = field(default_factory=Sealer)
+    """What seals the state of such requests."""
+    parks: Parks = field(default_factory=Parks)
+    """Requests that wait in their servers for another round."""
     requests: int = field(default=0, init=False)
     """How many requests are under way."""
     retired: bool = field(default=False, init=False)
@@ -45,6 +53,10 @@ class Generation:
         self.requests -= 1
         if self.retired and not self.requests:
             self.drained.set()
+
+    def hold(self) -> Self:
+        """Return the block for as long as which something is answered from it."""
+        return self
 
     def retire(self) -> None:
         """Expect no new requests; `drained` is set as soon as none is left."""

@@ -9,10 +9,17 @@ INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
+HEADER_MISMATCH = -32020
+MISSING_CAPABILITY = -32021
+RESOURCE_NOT_FOUND = -32002
+"""Until 2025-11-25; since then invalid params."""
+URL_ELICITATION_REQUIRED = -32042
+"""2025-11-25 only; since then a question in the result."""
 
 # The gateway's own codes lie outside the range that JSON-RPC and MCP reserve, and read like HTTP's.
 DENIED = 403
 TOO_LARGE = 413
+TOO_MANY = 429
 UPSTREAM_ERROR = 502
 UPSTREAM_UNAVAILABLE = 503
 TIMED_OUT = 504

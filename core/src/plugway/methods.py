@@ -189,15 +189,10 @@ UNHOOKED = {
     "logging/setLevel": "a setting of the client's session with the gateway",
     "ping": "answered by the gateway",
     "server/discover": "answered by the gateway, with the same in it as `initialize`",
-    "subscriptions/listen": "carries the gateway's own list changes; no resource subscriptions yet",
+    "resources/unsubscribe": "ends what `resources/subscribe` began, and nothing else",
+    "subscriptions/listen": "carries list changes; each resource passes `resource_pre_subscribe`",
 }
 """Methods that are served without hooks, and why that is right."""
-
-UNSERVED = {
-    "resources/subscribe": "resource subscriptions are not bridged yet",
-    "resources/unsubscribe": "resource subscriptions are not bridged yet",
-}
-"""Methods that the gateway answers with "method not found", and why."""
 
 MAX_RENAMES = 3
 """How often plugins may send one request to another name."""

@@ -4,13 +4,16 @@ import importlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from plugway.config import Config
+from plugway.config import Config, GatewayConfig
+from plugway.dispatch.parking import Parks
 from plugway.dispatch.rounds import Rounds
+from plugway.dispatch.sealing import Sealer
 from plugway.errors import StartupError
 from plugway.federation.catalog import Catalog, Member
 from plugway.federation.federation import Federation
@@ -48,11 +51,12 @@ Install = Callable[[Built], None]
 class Succession:
     """Builds generations, one at a time, and closes each when its last request has left."""
 
-    def __init__(self, tasks: TaskGroup, pool: Upstreams, *, strict: bool) -> None:
+    def __init__(self, tasks: TaskGroup, pool: Upstreams, parks: Parks, *, strict: bool) -> None:
         """Run each generation in a task of `tasks`, with servers from `pool`."""
         self.current: Built | None = None
         self._tasks = tasks
         self._pool = pool
+        self._parks = parks
         self._strict = strict
         self._ended = False
         self._turn = anyio.Lock()
@@ -114,7 +118,7 @@ class Succession:
         if self._ended:
             raise _stopping()
         registry.take_over(upstreams)
-        return _assemble(config, discovery, upstreams, registry, before)
+        return _assemble(config, discovery, upstreams, registry, self._parks, before)
 
     def _put_in_force(self, built: Built, install: Install | None) -> None:
         before, self.current = self.current, built
@@ -163,6 +167,7 @@ def _assemble(
     discovery: Discovery,
     upstreams: Mapping[str, Upstream],
     registry: Registry,
+    parks: Parks,
     before: Built | None,
 ) -> Built:
     settings = config.gateway
@@ -179,9 +184,23 @@ def _assemble(
         request_timeout=settings.request_timeout,
         max_payload_bytes=settings.max_payload_bytes,
         deny_as_error=settings.deny_as == "error",
+        input_timeout=settings.input_timeout,
         rounds=before.generation.rounds if before else Rounds(),
+        sealer=_sealer(settings, before),
+        parks=parks,
     )
     return Built(config, discovery, upstreams, registry, catalog, generation)
+
+
+def _sealer(settings: GatewayConfig, before: Built | None) -> Sealer:
+    """Return what opens what the one before has sealed, unless its keys are given up."""
+    if before and _state(before.config.gateway) == _state(settings):
+        return before.generation.sealer
+    return Sealer([key.get_secret_value() for key in settings.state_keys], settings.input_timeout)
+
+
+def _state(settings: GatewayConfig) -> tuple[Any, ...]:
+    return settings.state_keys, settings.input_timeout
 
 
 def _members(

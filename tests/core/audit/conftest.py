@@ -22,12 +22,13 @@ from plugway.executor.steps import Policy
 from plugway.federation.catalog import Catalog, Member
 from plugway.federation.federation import Federation
 from plugway.generation import Generation
+from plugway.testing.memory import MemoryServer
 from plugway_hookspecs import Client, Principal
 
 OK = {"content": [{"type": "text", "text": "the result"}]}
 
 
-class Server:
+class Server(MemoryServer):
     """An MCP server in memory with the tool `a`."""
 
     name = "s"
@@ -36,12 +37,6 @@ class Server:
     def __init__(self) -> None:
         self.calls = 0
         self.answer: Callable[[], Awaitable[dict[str, Any]]] | None = None
-
-    async def connect(self) -> None:
-        return None
-
-    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        return lambda: None
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, **options: Any

@@ -217,7 +217,7 @@ def test_servers_without_prefix_and_hidden_ones_do_not_collide() -> None:
         ('{url: http://h, headers: {A: "b\\nC: d"}}', "contains a line break"),
         ('{url: http://h, headers: {A: "b "}}', "begins or ends with a blank"),
         ("{command: x, max_concurrency: 0}", "must be greater than 0"),
-        ("{command: x, era: old}", "expected 'auto', 'modern' or 'legacy', not 'old'"),
+        ("{command: x, era: old}", "expected 'auto', 'mirror', 'modern' or 'legacy', not 'old'"),
     ],
 )
 def test_a_server_that_cannot_be_reached_so_is_refused(text: str, expected: str) -> None:

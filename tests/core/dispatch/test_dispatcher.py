@@ -22,6 +22,7 @@ from plugway.generation import Generation
 from plugway.jsonrpc import RpcError
 from plugway.limits import MAX_CONTAINERS
 from plugway.methods import LIST_METHOD
+from plugway.testing.memory import MemoryServer
 from plugway_hookspecs import (
     CallNext,
     Client,
@@ -51,7 +52,7 @@ META = {"_meta": {"io.modelcontextprotocol/serverInfo": INFO}}
 OK = {"content": [{"type": "text", "text": "ok"}]}
 
 
-class Server:
+class Server(MemoryServer):
     """An MCP server in memory."""
 
     def __init__(self, name: str = "s") -> None:
@@ -75,12 +76,6 @@ class Server:
         self.tells: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {}
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.options: dict[str, Any] = {}
-
-    async def connect(self) -> None:
-        return None
-
-    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        return lambda: None
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, **options: Any
@@ -286,7 +281,7 @@ async def test_what_is_nowhere_is_an_error_that_names_it(
     assert server.requests == []
 
 
-@pytest.mark.parametrize("method", ["no/such", "resources/subscribe", "initialize", ""])
+@pytest.mark.parametrize("method", ["no/such", "logging/setLevel", "initialize", ""])
 async def test_what_is_not_served_is_not_found(method: str) -> None:
     error = await refusal(gateway()[0], request(method))
     assert (error.code, error.message) == (-32601, f"Method not found: {method}")
@@ -304,12 +299,15 @@ async def test_the_tools_schema_and_the_clients_listeners_go_along() -> None:
         return None
 
     dispatcher, server = gateway()
-    await dispatcher.handle(call(on_progress=on_progress, on_log=on_log, log_level="info"))
+    asked = call(modern=True, on_progress=on_progress, on_log=on_log, log_level="info")
+    await dispatcher.handle(asked)
     assert server.options == {
         "on_progress": on_progress,
         "on_log": on_log,
         "log_level": "info",
         "tool_schema": {"type": "object"},
+        "caller": None,
+        "on_ask": None,
     }
 
 
@@ -345,8 +343,6 @@ async def test_params_that_the_gateway_does_not_know_reach_the_server(change: bo
     asked: dict[str, Any] = {
         "name": "s__a",
         "arguments": {"x": [None, False, 2**70, {}]},
-        "inputResponses": {"a": {}},
-        "requestState": "opaque",
         "x": None,
         "_meta": {"mine": 1, "progressToken": 7},
     }
@@ -381,9 +377,11 @@ async def test_modern_results_are_shaped_and_legacy_ones_are_not_modern() -> Non
 async def test_an_input_required_result_passes_the_guards_and_stays_what_it_is() -> None:
     looks = Everything()
     dispatcher, server = gateway(looks)
-    waiting = {"resultType": "input_required", "inputRequests": {"q": {"method": "x"}}}
-    server.answers["tools/call"] = waiting
-    assert await dispatcher.handle(call(modern=True)) == {**waiting, **META}
+    server.answers["tools/call"] = {"resultType": "input_required", "requestState": "x", "y": None}
+    result = await dispatcher.handle(call(modern=True))
+    sealed = result["requestState"]
+    waiting = {"resultType": "input_required", "requestState": sealed, "y": None}
+    assert result == {**waiting, **META}
     assert looks.seen[1].extra == waiting
 
 
@@ -672,7 +670,7 @@ async def test_a_result_of_the_wrong_shape_is_the_servers_mistake(
 ) -> None:
     dispatcher, server = gateway(*plugins)
     server.answers["tools/call"] = {"resultType": kind, "content": content}
-    error = await refusal(dispatcher, call())
+    error = await refusal(dispatcher, call(modern=True))
     assert error.code == 502
     assert error.message == "Server 's' answered tools/call with content that is no list of objects"
 
@@ -1579,49 +1577,59 @@ class Counts:
         return payload.replace(meta={"rounds": rounds})
 
 
-WAITING: dict[str, Any] = {
-    "resultType": "input_required",
-    "inputRequests": {},
-    "requestState": "s-1",
-}
+WAITING: dict[str, Any] = {"resultType": "input_required", "requestState": "s-1"}
+MODERN = call(modern=True)
 
 
-def again(state: str = "s-1", name: str = "s__a", **more: Any) -> Request:
-    params: dict[str, Any] = {"name": name, "requestState": state, "inputResponses": {}}
+def again(waiting: Mapping[str, Any], name: str = "s__a", **more: Any) -> Request:
+    params: dict[str, Any] = {"name": name, "requestState": waiting["requestState"]}
     return request("tools/call", params, modern=True, **more)
+
+
+def counted(result: Mapping[str, Any]) -> Any:
+    return result["_meta"]["rounds"]
 
 
 async def test_what_plugins_noted_in_one_round_is_there_in_the_next() -> None:
     dispatcher, server = gateway(Counts())
     server.answers["tools/call"] = WAITING
-    rounds = [(await dispatcher.handle(each))["_meta"]["rounds"] for each in (call(), again())]
+    first = await dispatcher.handle(MODERN)
+    second = await dispatcher.handle(again(first))
     server.answers["tools/call"] = OK
-    rounds += [(await dispatcher.handle(each))["_meta"]["rounds"] for each in (again(), again())]
-    assert rounds == [[1, 1], [2, 2], [3, 3], [1, 1]]
+    third = await dispatcher.handle(again(second))
+    fourth = await dispatcher.handle(again(second))
+    assert [counted(each) for each in (first, second, third, fourth)] == [
+        [1, 1],
+        [2, 2],
+        [3, 3],
+        [1, 1],
+    ]
 
 
 async def test_what_was_noted_about_a_renamed_request_is_there_in_the_next_round() -> None:
     dispatcher, server = gateway(Counts(), before(renames("s__a", "s__b")))
     server.answers["tools/call"] = WAITING
-    rounds = [(await dispatcher.handle(each))["_meta"]["rounds"] for each in (call(), again())]
-    assert rounds == [[2, 2], [4, 4]]  # each round passes the chain under both names
+    first = await dispatcher.handle(MODERN)
+    second = await dispatcher.handle(again(first))
+    # each round passes the chain under both names
+    assert [counted(each) for each in (first, second)] == [[2, 2], [4, 4]]
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        again("s-2"),
-        again(name="s__b"),
-        again(principal=Principal("eve")),
-        again(principal=Principal(tenant="other")),
+        {"name": "s__b"},
+        {"principal": Principal("eve")},
+        {"principal": Principal(tenant="other")},
     ],
 )
-async def test_what_plugins_noted_is_nobody_elses(other: Request) -> None:
+async def test_what_one_request_waits_for_is_nobody_elses(other: Any) -> None:
     dispatcher, server = gateway(Counts())
     server.answers["tools/call"] = WAITING
-    await dispatcher.handle(call())
-    assert (await dispatcher.handle(other))["_meta"]["rounds"] == [1, 1]
-    assert (await dispatcher.handle(again()))["_meta"]["rounds"] == [2, 2]
+    first = await dispatcher.handle(MODERN)
+    error = await refusal(dispatcher, again(first, **other))
+    assert (error.code, error.data) == (-32602, {"reason": "other_request"})
+    assert counted(await dispatcher.handle(again(first))) == [2, 2]
 
 
 class Vetoes:
@@ -1633,21 +1641,21 @@ class Vetoes:
 async def test_what_was_noted_is_there_when_a_round_that_failed_is_tried_again() -> None:
     dispatcher, server = gateway(Counts())
     server.answers["tools/call"] = WAITING
-    await dispatcher.handle(call())
+    first = await dispatcher.handle(MODERN)
     server.answers["tools/call"] = ServerUnavailableError("away", server="s")
     for _ in range(2):
-        await refusal(dispatcher, again())
+        await refusal(dispatcher, again(first))
     server.answers["tools/call"] = OK
-    rounds = [(await dispatcher.handle(again()))["_meta"]["rounds"] for _ in range(2)]
+    rounds = [counted(await dispatcher.handle(again(first))) for _ in range(2)]
     assert rounds == [[2, 2], [1, 1]]  # as before those that failed, and then no more
 
 
 async def test_what_was_noted_is_gone_when_the_next_round_is_denied() -> None:
     dispatcher, server = gateway(Counts(), Vetoes(), deny_as_error=True)
     server.answers["tools/call"] = WAITING
-    await dispatcher.handle(call())
+    first = await dispatcher.handle(MODERN)
     assert len(dispatcher.generation.rounds) == 1
-    assert (await refusal(dispatcher, again())).code == 403
+    assert (await refusal(dispatcher, again(first))).code == 403
     assert len(dispatcher.generation.rounds) == 0
 
 

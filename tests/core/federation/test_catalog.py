@@ -8,13 +8,14 @@ import pytest
 from plugway.federation import member as module
 from plugway.federation.catalog import Catalog, Member
 from plugway.methods import LIST_METHOD, Kind
+from plugway.testing.memory import MemoryServer
 from plugway_hookspecs import FrozenDict, ServerError, ServerUnavailableError, freeze
 
 ALL: Mapping[str, Any] = {"tools": {}, "prompts": {}, "resources": {}}
 PROMISES: Mapping[str, Any] = {name: {"listChanged": True} for name in ALL}
 
 
-class Server:
+class Server(MemoryServer):
     """An MCP server in memory: one page of each list, or what `answer` gives."""
 
     def __init__(
@@ -24,7 +25,7 @@ class Server:
         self.capabilities = capabilities
         self.lists: dict[str, list[Any]] = lists
         self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.listener: Callable[[str], None] = lambda method: None
+        self.listener: Callable[..., None] = lambda *_: None
         self.down = False
 
     async def connect(self) -> None:
@@ -32,7 +33,7 @@ class Server:
             raise ServerUnavailableError(f"server {self.name!r} is down", server=self.name)
 
     async def request(
-        self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None
+        self, method: str, params: Mapping[str, Any] | None = None, **_: Any
     ) -> dict[str, Any]:
         self.asked.append((method, dict(params or {})))
         return await self.answer(method, dict(params or {}))
@@ -41,7 +42,7 @@ class Server:
         kind = next(kind for kind, name in LIST_METHOD.items() if name == method)
         return {kind.value: self.lists.get(kind.value, [])}
 
-    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
+    def on_list_changed(self, listener: Callable[[str, Any], None]) -> Callable[[], None]:
         self.listener = listener
         return lambda: None
 

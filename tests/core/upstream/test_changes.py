@@ -28,7 +28,7 @@ async def test_after_an_interruption_everything_counts_as_changed(
             http_server(app) as url,
             open_upstreams({"a": ServerConfig(url=url)}) as upstreams,
         ):
-            upstreams["a"].on_list_changed(events.send_nowait)
+            upstreams["a"].on_list_changed(lambda event, _: events.send_nowait(event))
             await upstreams["a"].connect()
             assert await receive.receive() == "connected"
             heard = ""

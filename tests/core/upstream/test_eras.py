@@ -239,7 +239,7 @@ async def test_listeners_hear_of_connects_and_changes(opened: Opened) -> None:
     events, receive = anyio.create_memory_object_stream[str](10)
     with events, receive, anyio.fail_after(10):
         async with opened() as upstream:
-            upstream.on_list_changed(events.send_nowait)
+            upstream.on_list_changed(lambda event, _: events.send_nowait(event))
             await upstream.connect()
             assert await receive.receive() == "connected"
             heard = ""

@@ -301,7 +301,7 @@ async def test_the_stream_of_a_server_may_be_redirected(raw_http: Serve) -> None
 
     with anyio.fail_after(10):
         async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
-            ups["a"].on_list_changed(listener)
+            ups["a"].on_list_changed(lambda event, _: listener(event))
             await ups["a"].connect()
             await changed.wait()
     assert [h[":path"] for method, h, _ in server.seen if method == "GET"][:2] == [
@@ -335,7 +335,7 @@ async def test_a_session_that_ends_with_its_stream_is_made_anew_by_itself(
     with anyio.fail_after(10):
         async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
             await ups["a"].connect()
-            ups["a"].on_list_changed(lambda _: renewed.set())
+            ups["a"].on_list_changed(lambda _, __: renewed.set())
             await renewed.wait()
     assert server.sessions == 2
 

@@ -50,7 +50,7 @@ class Connects:
 
     def __init__(self, upstream: Upstream) -> None:
         self._send, self._receive = anyio.create_memory_object_stream[str](100)
-        upstream.on_list_changed(self._note)
+        upstream.on_list_changed(lambda event, _: self._note(event))
 
     def _note(self, event: str) -> None:
         if event == CONNECTED:

@@ -10,7 +10,7 @@ from typing import Any
 from plugway.cli.app import App, CommandLineError
 from plugway.cli.output import printable
 from plugway.config import Config
-from plugway.dispatch.exchange import Progress, Request
+from plugway.dispatch.exchange import Caller, Progress, Request, Session
 from plugway.executor.record import StepRecord, Turn, lines
 from plugway.federation.catalog import Catalog, Target
 from plugway.federation.naming import inward_name, inward_uri
@@ -76,6 +76,21 @@ class _Stopwatch:
             return await self.upstream.request(method, params, **options)
         finally:
             self.times.append(time.perf_counter_ns() - began)
+
+    def asks(self, caller: Caller | None) -> Mapping[str, Any]:
+        return self.upstream.asks(caller)
+
+    def pushes(self, caller: Caller | None) -> bool:
+        return self.upstream.pushes(caller)
+
+    async def watch(self, *arguments: Any) -> None:
+        await self.upstream.watch(*arguments)
+
+    async def tell(self, session: Session, method: str) -> None:
+        await self.upstream.tell(session, method)
+
+    async def set_level(self, session: Session, level: str) -> None:
+        await self.upstream.set_level(session, level)
 
 
 def call(app: App, method: str, name: str, params: Arguments) -> Called:

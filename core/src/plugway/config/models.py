@@ -1,7 +1,7 @@
 """What the parts of the configuration are made of: every key, with its meaning."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -69,8 +69,17 @@ class ServerConfig(Model):
     given, and "" for names without a prefix."""
     expose: bool = True
     """Whether clients see the server; a server that only serves plugins need not be exposed."""
-    era: Literal["auto", "modern", "legacy"] = "auto"
-    """Which MCP the server speaks: `modern` (2026-07-28), `legacy` (sessions), or find out."""
+    era: Literal["auto", "mirror", "modern", "legacy"] = "auto"
+    """Which MCP is spoken with the server: `modern` (2026-07-28), `legacy` (sessions), or what it
+    answers to. Of a server that speaks both, clients with sessions get a session where it can ask
+    them something there (`auto`), or always (`mirror`)."""
+    asks: list[Literal["elicitation", "sampling", "roots"]] = ["elicitation", "sampling", "roots"]
+    """What the server may ask of clients, where they offer it; it is told of nothing else."""
+    max_sessions: Whole | None = Field(default=None, gt=0)
+    """How many clients may have a session of their own with it: 1,000, or 20 programs. More of them
+    share one in which the server can ask them nothing."""
+    session_idle: Duration = 600.0
+    """How long a client's own session, or program, is kept while nobody uses it."""
     timeout: Duration = 60.0
     """How long one request may take."""
     connect_timeout: Duration = 10.0
@@ -85,6 +94,16 @@ class ServerConfig(Model):
     def effective_prefix(self, name: str) -> str:
         """Return the prefix, with the server's own name filled in; "" for none."""
         return name if self.prefix is None else self.prefix
+
+    @property
+    def correlates(self) -> bool:
+        """Whether what a server asks comes with the answer that it belongs to."""
+        return self.transport == "http"
+
+    @property
+    def session_limit(self) -> int:
+        """How many clients may have a session of their own, with the default filled in."""
+        return self.max_sessions or (20 if self.transport == "stdio" else 1000)
 
     @property
     def transport(self) -> Literal["stdio", "http"]:
@@ -195,6 +214,13 @@ class GatewayConfig(Model):
     """`Origin` headers that are accepted besides this machine's, such as `https://app.example`."""
     request_timeout: Duration = 120.0
     """How long one request of a client may take, plugins and server together."""
+    input_timeout: Duration = 600.0
+    """How long a client may take to answer what a server asks (elicitation, sampling, roots); it
+    does not count as time of the request."""
+    state_keys: list[Annotated[SecretStr, Field(min_length=32)]] = []
+    """Secrets of at least 32 characters that seal the `requestState` of requests which go on when
+    the client has answered: the first one seals, all of them open. Without them the gateway makes
+    one for itself, and what clients hold is worth nothing after a restart."""
     max_payload_bytes: Size = Field(default=ByteSize(4 * 1024 * 1024), gt=0)
     """The largest message that is let through, in either direction."""
     deny_as: Literal["result", "error"] = "result"

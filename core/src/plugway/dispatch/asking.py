@@ -1,36 +1,227 @@
-"""Send a request about one tool, prompt or resource to the server that has it."""
+"""Send a request about one tool, prompt or resource to its server, and whatever it asks back.
+
+Servers and clients ask each other in the manner of their eras. A server either asks in the middle
+of a request and waits (until 2025-11-25), or answers `input_required` and is asked again
+(2026-07-28); a client either answers while it waits, or with its next request. Here all four
+combinations meet.
+"""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from plugway.dispatch.exchange import Progress, Request
+from plugway.dispatch.parking import Park
+from plugway.dispatch.questions import Questions, methods_of
 from plugway.dispatch.routing import Parts
+from plugway.dispatch.sealing import Round, binding
+from plugway.dispatch.urls import url_questions
 from plugway.federation.catalog import Target
 from plugway.federation.naming import outward_result
+from plugway.jsonrpc import HEADER_MISMATCH, INVALID_PARAMS, UPSTREAM_ERROR, RpcError
 from plugway.jsonvalues import is_array, is_object
 from plugway.limits import bad_result
-from plugway.methods import Fetch
+from plugway.methods import Fetch, Kind
+from plugway_hookspecs import Operation, ServerError
+
+MAX_ROUNDS = 20
+"""How often a server may ask for more before plugway gives up by itself."""
+
+_OF_A_ROUND = ("inputResponses", "requestState")
 
 
 async def ask_server(
-    parts: Parts, fetch: Fetch, request: Request, params: Mapping[str, Any], target: Target
+    parts: Parts,
+    fetch: Fetch,
+    request: Request,
+    operation: Operation,
+    params: Mapping[str, Any],
+    target: Target,
 ) -> dict[str, Any]:
-    """Send the request to its server; return the result in the names that clients use."""
+    """Send the request to its server; return the result in the names that clients use.
+
+    Raises `RpcError`, `DeniedQuestionError` and what the server's answer raises.
+    """
     server = target.member.name
-    definition = target.definition or {}
-    result = await parts.upstreams[server].request(
-        fetch.name,
-        {**params, fetch.kind.identifier: target.inward},
-        on_progress=request.on_progress,
-        on_log=request.on_log,
-        log_level=request.log_level,
-        tool_schema=definition.get("inputSchema"),
-    )
+    sent = {**params, fetch.kind.identifier: target.inward}
+    asking = _Asking(parts, fetch, request, operation, target)
+    if request.modern:
+        result = await asking.by_rounds(sent)
+    else:
+        result = await asking.while_waiting(sent)
     result = outward_result(target.member.prefix, result)
     items = result.get(fetch.contents, [])
     if not is_array(items) or not all(is_object(item) for item in items):
         raise bad_result(server, fetch.name, f"{fetch.contents} that is no list of objects")
     return result
+
+
+class _Asking:
+    """One request of one client to one server."""
+
+    def __init__(
+        self, parts: Parts, fetch: Fetch, request: Request, operation: Operation, target: Target
+    ) -> None:
+        self.parts = parts
+        self.fetch = fetch
+        self.request = request
+        self.target = target
+        self.server = target.member.name
+        self.operation = operation
+        self.upstream = parts.upstreams[self.server]
+        self.questions = Questions(parts, request, operation, self.server)
+
+    async def while_waiting(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Ask a client that waits, as often as the server wants."""
+        first = params = _of_first_round(params)
+        for _ in range(MAX_ROUNDS):
+            result = await self._send(params, self.request, self.questions.push)
+            if not _wants_more(result):
+                return result
+            params = _next_round(first, result, await self.questions.answer(_inputs(result)))
+        raise self._endless()
+
+    async def by_rounds(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Give the client what the server asks as a result, and go on when it comes back."""
+        park: Park | None = None
+        given = params.get("inputResponses")
+        if "requestState" in params:
+            sealed = self.parts.sealer.open(params.get("requestState"), self._bound())
+            if sealed.server != self.server:
+                raise RpcError(INVALID_PARAMS, "Invalid requestState: the server is another now")
+            answers = {**sealed.answers, **await self.questions.take(sealed.asked, given)}
+            given = None
+            if sealed.parked:
+                park = self.parts.parks.resume(sealed.parked, sealed.turn, self.request, answers)
+            params = _next_round(params, {"requestState": sealed.state}, answers)
+        else:  # what it answers has still to be asked, or plugins would not know what it is about
+            params = _of_first_round(params)
+        for _ in range(MAX_ROUNDS):
+            park = park or self._park(params)
+            if park is None:
+                result = await self._send(params, self.request)
+            else:
+                result = await self.parts.parks.wait(park)
+                park = None if park.done else park
+            if not _wants_more(result):
+                return result
+            asked, answers = await self.questions.put(_inputs(result))
+            answers |= await self.questions.take(methods_of(asked), given)
+            asked = {key: question for key, question in asked.items() if key not in answers}
+            given = None
+            if asked or not answers:
+                return self._sealed(result, asked, answers, park)
+            if park is not None:
+                self.parts.parks.resume(park.id, park.turn, self.request, answers)
+            params = _next_round(params, result, answers)
+        raise self._endless()
+
+    def _park(self, params: Mapping[str, Any]) -> Park | None:
+        """Send the request so that it can wait for the client, where its server may want that."""
+        caller = self.request.caller
+        if caller is None or not self.upstream.pushes(caller):
+            return None
+        first = _of_first_round(params)
+        return self.parts.parks.start(
+            self.request, lambda park: self._send_parked(first, park), self.parts.hold()
+        )
+
+    async def _send_parked(self, params: Mapping[str, Any], park: Park) -> dict[str, Any]:
+        request = replace(
+            self.request,
+            on_progress=park.progress if self.request.on_progress else None,
+            on_log=park.log if self.request.on_log else None,
+        )
+        return await self._send(params, request, park.ask)
+
+    async def _send(
+        self, params: Mapping[str, Any], request: Request, on_ask: Any = None
+    ) -> dict[str, Any]:
+        try:
+            return await self._send_once(params, request, on_ask, self.target)
+        except ServerError as error:
+            if error.code == HEADER_MISMATCH and self.fetch.kind is Kind.TOOL:
+                return await self._send_renewed(params, request, on_ask, error)
+            if (asked := url_questions(error)) is not None and request.modern:
+                return asked
+            raise
+
+    async def _send_renewed(
+        self, params: Mapping[str, Any], request: Request, on_ask: Any, error: ServerError
+    ) -> dict[str, Any]:
+        """Send once more where the tool has another schema by now; it was not called before."""
+        member, name = self.target.member, self.operation.name
+        member.forget((Kind.TOOL,))
+        entry = (await member.entries(Kind.TOOL, request.caller)).get(name)
+        if entry is None or entry.definition == self.target.definition:
+            raise error
+        renewed = replace(self.target, definition=entry.definition)
+        return await self._send_once(params, request, on_ask, renewed)
+
+    async def _send_once(
+        self, params: Mapping[str, Any], request: Request, on_ask: Any, target: Target
+    ) -> dict[str, Any]:
+        return await self.upstream.request(
+            self.fetch.name,
+            params,
+            on_progress=request.on_progress,
+            on_log=request.on_log,
+            log_level=request.log_level,
+            tool_schema=(target.definition or {}).get("inputSchema"),
+            caller=request.caller,
+            on_ask=on_ask,
+        )
+
+    def _sealed(
+        self,
+        result: dict[str, Any],
+        asked: Mapping[str, Any],
+        answers: Mapping[str, Any],
+        park: Park | None,
+    ) -> dict[str, Any]:
+        state = Round(
+            self.server,
+            state=result.get("requestState"),
+            parked=park.id if park else "",
+            turn=park.turn if park else 0,
+            asked=methods_of(asked),
+            answers=answers,
+        )
+        sealed = {**result, "requestState": self.parts.sealer.seal(state, self._bound())}
+        if "inputRequests" in result:
+            sealed["inputRequests"] = dict(asked)
+        return sealed
+
+    def _bound(self) -> str:
+        return binding(self.operation, self.request.params)
+
+    def _endless(self) -> RpcError:
+        message = f"Server {self.server!r} asked for more {MAX_ROUNDS} times without an end"
+        return RpcError(UPSTREAM_ERROR, message)
+
+
+def _wants_more(result: Mapping[str, Any]) -> bool:
+    return result.get("resultType") == "input_required"
+
+
+def _inputs(result: Mapping[str, Any]) -> Any:
+    return result.get("inputRequests", {})
+
+
+def _of_first_round(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in params.items() if key not in _OF_A_ROUND}
+
+
+def _next_round(
+    params: Mapping[str, Any], result: Mapping[str, Any], answers: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the params of the next round: the first one's, the answers, the server's state."""
+    following = _of_first_round(params)
+    if answers:
+        following["inputResponses"] = dict(answers)
+    if (state := result.get("requestState")) is not None:
+        following["requestState"] = state
+    return following
 
 
 def without_words(request: Request) -> Request:
@@ -42,10 +233,4 @@ def without_words(request: Request) -> Request:
             await report(progress, total, None)
 
     on_progress: Progress | None = numbers if report else None
-    return Request(
-        request.method,
-        request.params,
-        request.client,
-        request.modern,
-        on_progress=on_progress,
-    )
+    return replace(request, on_progress=on_progress, on_log=None, log_level=None)

@@ -53,17 +53,17 @@ class _Completing(Guarded):
         self.kind = kind
 
     async def find(self, name: str) -> Target:
-        parts, operation = self.parts, self.operation
-        target = await look_up(parts, self.kind, name, operation)
+        parts, operation, caller = self.parts, self.operation, self.request.caller
+        target = await look_up(parts, self.kind, name, operation, caller)
         if target is None and self.kind is Kind.TEMPLATE:
-            target = await look_up(parts, Kind.RESOURCE, name, operation)
+            target = await look_up(parts, Kind.RESOURCE, name, operation, caller)
         if target is None:
             raise RpcError(INVALID_PARAMS, f"Unknown reference: {name}")
         return target
 
     async def reach(
         self,
-        request: Request,  # noqa: ARG002 - completions tell nothing on their way
+        request: Request,
         params: dict[str, Any],
         target: Target,
     ) -> dict[str, Any]:
@@ -79,7 +79,8 @@ class _Completing(Guarded):
             log.info(what, operation.id, ", ".join(sorted(silent)), operation.name)
             return {"completion": {"values": []}}
         sent = {**params, "ref": {**ref, _KEYS[self.kind]: target.inward}}
-        return await self.parts.upstreams[server.name].request(COMPLETION.name, sent)
+        upstream = self.parts.upstreams[server.name]
+        return await upstream.request(COMPLETION.name, sent, caller=request.caller)
 
     def _without_say(self) -> set[str]:
         """Return the plugins that guard the fetching of what is completed, and not this."""

@@ -4,7 +4,7 @@ It works on plain JSON values: pre chain, route, upstream, post chain, shape for
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 from uuid import uuid4
@@ -12,23 +12,28 @@ from uuid import uuid4
 import anyio
 
 from plugway.dispatch.completing import complete
-from plugway.dispatch.exchange import Request
+from plugway.dispatch.exchange import Ask, Caller, Request, Session
 from plugway.dispatch.fetching import fetch_one
+from plugway.dispatch.questions import Questions
 from plugway.dispatch.shaping import answer_denied, shape, trace_context, unavailable_meta
+from plugway.dispatch.subscribing import listen, subscribe, unsubscribe
 from plugway.foreign import NAME, about, describe, one_line, stack
 from plugway.generation import Generation
 from plugway.jsonrpc import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
+    RESOURCE_NOT_FOUND,
     TIMED_OUT,
     UPSTREAM_UNAVAILABLE,
     RpcError,
 )
 from plugway.limits import refuse_size
-from plugway.methods import FETCHES, LISTINGS, Listing
+from plugway.methods import COMPLETION, FETCHES, LISTINGS, SUBSCRIPTION, Listing
+from plugway.timing import Limit
 from plugway.upstream.errors import ServerTimeoutError
 from plugway_hookspecs import (
+    Client,
     Deny,
     Operation,
     Outcome,
@@ -38,6 +43,23 @@ from plugway_hookspecs import (
 
 Listener = Callable[[Operation, RpcError | None], None]
 """Takes a finished operation, its record, and the error that the client got, if any."""
+
+Handle = Callable[[Request, Operation], Awaitable[dict[str, Any]]]
+"""What a request comes to."""
+
+
+async def _pong(_parts: Generation, _request: Request, _operation: Operation) -> dict[str, Any]:
+    return {}
+
+
+ANSWERS: Mapping[str, Callable[[Generation, Request, Operation], Awaitable[dict[str, Any]]]] = {
+    COMPLETION.name: complete,
+    SUBSCRIPTION.name: subscribe,
+    "resources/unsubscribe": unsubscribe,
+    "subscriptions/listen": listen,
+    "ping": _pong,
+}
+"""What answers the methods that neither fetch nor list."""
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +102,49 @@ class Dispatcher:
         Raises `RpcError`, and nothing else but cancellation: whatever goes wrong, a client reads a
         sentence that was written for it.
         """
+        operation = self._operation(request)
+        return await self._observed(request, operation, self._handle)
+
+    async def ask(
+        self,
+        server: str,
+        method: str,
+        params: Mapping[str, Any],
+        *,
+        client: Client,
+        caller: Caller,
+        put: Ask,
+    ) -> dict[str, Any]:
+        """Put what a server asks, outside of any request, to a client by `put`.
+
+        Raises `RpcError` as `handle` does.
+        """
+        request = Request(method, params, client, modern=False, caller=caller, ask=put)
+        operation = self._operation(request)
+        operation.server = server
+
+        async def ask(request: Request, operation: Operation) -> dict[str, Any]:
+            with self.generation as parts:
+                operation.chains = parts.chains.chain
+                if server not in parts.upstreams:
+                    raise RpcError(METHOD_NOT_FOUND, f"Server {server!r} is not there any more")
+                return await Questions(parts, request, operation, server).push(method, params)
+
+        return await self._observed(request, operation, ask)
+
+    async def tell(self, session: Session, method: str) -> None:
+        """Pass on a notification of a client to the servers that have a session for it."""
+        for upstream in self.generation.upstreams.values():
+            await upstream.tell(session, method)
+
+    async def set_level(self, session: Session, level: str) -> None:
+        """Have the servers that have a session for a client log at its level."""
+        for upstream in self.generation.upstreams.values():
+            await upstream.set_level(session, level)
+
+    def _operation(self, request: Request) -> Operation:
         recorded = self._listeners or self.ledger is not None
-        operation = Operation(
+        return Operation(
             uuid4().hex,
             request.method,
             principal=request.principal,
@@ -90,33 +153,31 @@ class Dispatcher:
             headers=request.headers,
             record=[] if recorded and request.record is None else request.record,
         )
+
+    async def _observed(
+        self, request: Request, operation: Operation, handle: Handle
+    ) -> dict[str, Any]:
+        """Handle a request so that its end is written down and told, whatever it is."""
         error: RpcError | None = None
         try:
             if self.ledger is None:
-                return await self._handle(request, operation)
+                return await handle(request, operation)
             async with self.ledger.entry(operation):
-                return await self._explained(request, operation)
+                return await _explained(request, operation, handle)
         except RpcError as reason:
             error = reason
             raise
         except Exception as reason:
-            error = _explain(reason, operation)
+            error = _explain(reason, request, operation)
             raise error from reason
         finally:
             for listener in self._listeners:
                 _tell(listener, operation, error)
 
-    async def _explained(self, request: Request, operation: Operation) -> dict[str, Any]:
-        try:
-            return await self._handle(request, operation)
-        except RpcError:
-            raise
-        except Exception as reason:
-            raise _explain(reason, operation) from reason
-
     async def _handle(self, request: Request, operation: Operation) -> dict[str, Any]:
         with self.generation as parts, anyio.move_on_after(parts.request_timeout) as scope:
             operation.deadline = scope.deadline
+            request.limit = Limit(scope)
             operation.chains = parts.chains.chain
             result = await self._route(parts, request, operation)
             return shape(
@@ -132,10 +193,8 @@ class Dispatcher:
             return await fetch_one(parts, fetch, request, operation)
         if (listing := LISTINGS.get(method)) is not None:
             return await self._list(parts, listing, request, operation)
-        if method == "completion/complete":
-            return await complete(parts, request, operation)
-        if method == "ping":
-            return {}
+        if (answer := ANSWERS.get(method)) is not None:
+            return await answer(parts, request, operation)
         raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method}")
 
     async def _list(
@@ -144,11 +203,16 @@ class Dispatcher:
         if request.params.get("cursor") is not None:
             message = "Invalid cursor: the gateway answers with the whole list at once"
             raise RpcError(INVALID_PARAMS, message)
-        federated = await parts.catalog.list(listing.kind)
-        result: dict[str, Any] = {listing.kind.value: list(federated.items)}
+        federated = await parts.catalog.list(listing.kind, request.caller)
+        chain = parts.chains.chain(listing.post)
+        public = federated.public and not chain.guards(None)
+        result: dict[str, Any] = {
+            listing.kind.value: list(federated.items),
+            "ttlMs": int(federated.ttl * 1000),
+            "cacheScope": "public" if public else "private",
+        }
         if federated.unavailable:
             result["_meta"] = unavailable_meta(federated.unavailable)
-        chain = parts.chains.chain(listing.post)
         if not chain:
             return result
         refuse_size(federated.size, parts.max_payload_bytes, f"The result of {listing.name}")
@@ -157,6 +221,15 @@ class Dispatcher:
         if isinstance(outcome.verdict, Deny):
             return answer_denied(outcome, operation, as_error=parts.deny_as_error)
         return result if outcome.payload is payload else outcome.payload.to_wire()
+
+
+async def _explained(request: Request, operation: Operation, handle: Handle) -> dict[str, Any]:
+    try:
+        return await handle(request, operation)
+    except RpcError:
+        raise
+    except Exception as reason:
+        raise _explain(reason, request, operation) from reason
 
 
 def _tell(listener: Listener, operation: Operation, error: RpcError | None) -> None:
@@ -178,7 +251,7 @@ def _timed_out(request: Request, operation: Operation, limit: float) -> RpcError
     return RpcError(TIMED_OUT, said)
 
 
-def _explain(error: Exception, operation: Operation) -> RpcError:
+def _explain(error: Exception, request: Request, operation: Operation) -> RpcError:
     """Turn whatever went wrong into the sentence that the client reads."""
     match error:
         case ServerTimeoutError():
@@ -189,7 +262,8 @@ def _explain(error: Exception, operation: Operation) -> RpcError:
             message = f"Server {error.server!r} is unavailable; {hint}"
             return RpcError(UPSTREAM_UNAVAILABLE, message)
         case ServerError():
-            return RpcError(error.code, error.message, error.data)
+            gone = request.modern and error.code == RESOURCE_NOT_FOUND
+            return RpcError(INVALID_PARAMS if gone else error.code, error.message, error.data)
         case _:
             where = about(operation), describe(error), stack(error)
             log.error("%s failed: it %s\n%s", *where)

@@ -7,6 +7,7 @@ import anyio
 
 from plugway.dispatch.asking import ask_server, without_words
 from plugway.dispatch.exchange import Request
+from plugway.dispatch.inputs import DeniedQuestionError
 from plugway.dispatch.passing import Passage, RenamedForEverError
 from plugway.dispatch.routing import Parts, find
 from plugway.dispatch.shaping import answer_denied, without_hop_meta
@@ -32,10 +33,13 @@ async def fetch_one(
     name = params.get(fetch.kind.identifier)
     if not isinstance(name, str):
         raise RpcError(INVALID_PARAMS, f"Invalid params: {fetch.kind.identifier} must be a string")
-    target = await find(parts, fetch.kind, name, operation)
-    if parts.chains.chain(fetch.pre) or parts.chains.chain(fetch.post):
-        return await _GuardedFetch(parts, fetch, request, operation).answer(params, target)
-    return await ask_server(parts, fetch, request, params, target)
+    target = await find(parts, fetch.kind, name, operation, request.caller)
+    try:
+        if parts.chains.chain(fetch.pre) or parts.chains.chain(fetch.post):
+            return await _GuardedFetch(parts, fetch, request, operation).answer(params, target)
+        return await ask_server(parts, fetch, request, operation, params, target)
+    except DeniedQuestionError as denied:  # without its answer the request leads nowhere
+        return answer_denied(denied.outcome, operation, as_error=parts.deny_as_error)
 
 
 class Guarded(ABC):
@@ -181,9 +185,9 @@ class _GuardedFetch(Guarded):
         self.identifier = fetch.kind.identifier
 
     async def find(self, name: str) -> Target:
-        return await find(self.parts, self.fetch.kind, name, self.operation)
+        return await find(self.parts, self.fetch.kind, name, self.operation, self.request.caller)
 
     async def reach(
         self, request: Request, params: dict[str, Any], target: Target
     ) -> dict[str, Any]:
-        return await ask_server(self.parts, self.fetch, request, params, target)
+        return await ask_server(self.parts, self.fetch, request, self.operation, params, target)

@@ -1,10 +1,13 @@
 """What requests are answered from, and the way from a name to the server that has it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from plugway.dispatch.exchange import Log, Progress
+from plugway.dispatch.exchange import Ask, Caller, Log, Progress, Session
+from plugway.dispatch.parking import Parks
 from plugway.dispatch.rounds import Rounds
+from plugway.dispatch.sealing import Sealer
 from plugway.executor.chain import Chain
 from plugway.federation.catalog import Catalog, Target
 from plugway.jsonrpc import INVALID_PARAMS, UPSTREAM_UNAVAILABLE, RpcError
@@ -33,8 +36,36 @@ class UpstreamCalls(Protocol):
         on_log: Log | None = None,
         log_level: str | None = None,
         tool_schema: Mapping[str, Any] | None = None,
+        caller: Caller | None = None,
+        on_ask: Ask | None = None,
     ) -> dict[str, Any]:
         """Send one request and return its raw result."""
+        ...
+
+    def asks(self, caller: Caller | None) -> Mapping[str, Any]:
+        """Return what the server may ask a client: the capabilities that it is told of."""
+        ...
+
+    async def watch(
+        self,
+        uris: Sequence[str],
+        caller: Caller | None,
+        updated: Callable[[str], None],
+        started: Callable[[], None],
+    ) -> None:
+        """Call `updated` with the URI of each of these resources that changes, until cancelled."""
+        ...
+
+    async def tell(self, session: Session, method: str) -> None:
+        """Pass a client's notification on, if the server has a session for it."""
+        ...
+
+    async def set_level(self, session: Session, level: str) -> None:
+        """Have the server log for a client, if it has a session for it."""
+        ...
+
+    def pushes(self, caller: Caller | None) -> bool:
+        """Whether the server asks the client in the middle of a request, and waits."""
         ...
 
 
@@ -67,19 +98,35 @@ class Parts(Protocol):
         ...
 
     @property
+    def sealer(self) -> Sealer:
+        """What seals the state of requests that go on in another round."""
+        ...
+
+    @property
+    def parks(self) -> Parks:
+        """Requests that wait in their servers for another round."""
+        ...
+
+    def hold(self) -> AbstractContextManager[Any]:
+        """Keep the parts in use for as long as a block takes."""
+        ...
+
+    @property
     def deny_as_error(self) -> bool:
         """Whether a denied tool call is a JSON-RPC error."""
         ...
 
 
-async def look_up(parts: Parts, kind: Kind, name: str, operation: Operation) -> Target | None:
+async def look_up(
+    parts: Parts, kind: Kind, name: str, operation: Operation, caller: Caller | None
+) -> Target | None:
     """Find the server that has a name, if any, and note in the operation where it goes.
 
     Raises `ServerUnavailableError` or `RpcError` where it can't be told.
     """
     operation.name = name
     try:
-        target = await parts.catalog.find(kind, name)
+        target = await parts.catalog.find(kind, name, caller)
     except ServerError as error:  # no guard has seen its text
         message = f"Server {error.server!r} can't list its {kind.value} (error {error.code})"
         raise RpcError(UPSTREAM_UNAVAILABLE, message) from error
@@ -88,9 +135,11 @@ async def look_up(parts: Parts, kind: Kind, name: str, operation: Operation) -> 
     return target
 
 
-async def find(parts: Parts, kind: Kind, name: str, operation: Operation) -> Target:
+async def find(
+    parts: Parts, kind: Kind, name: str, operation: Operation, caller: Caller | None
+) -> Target:
     """Find the server that has a name as `look_up` does; raises `RpcError` if there is none."""
-    target = await look_up(parts, kind, name, operation)
+    target = await look_up(parts, kind, name, operation, caller)
     if target is not None:
         return target
     what = "resource" if kind is Kind.RESOURCE else kind.name.lower()

@@ -5,7 +5,7 @@ handlers: what they return is cut down to the fields that the SDK knows.
 """
 
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,24 +15,35 @@ from mcp.server import Server
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
 from mcp.shared.exceptions import MCPError
-from mcp.shared.subscriptions import ServerEvent, event_from_wire
+from mcp.shared.subscriptions import event_from_wire
 from mcp_types import methods
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from plugway.dispatch.dispatcher import Dispatcher
-from plugway.dispatch.exchange import Log, Progress, Request
+from plugway.dispatch.exchange import Ask, Caller, Log, Progress, Request
 from plugway.dispatch.shaping import is_modern, shape
+from plugway.downstream.asking import put
 from plugway.downstream.headers import without_credentials
-from plugway.downstream.sessions import Sessions, connection_of, wants_level
+from plugway.downstream.sessions import (
+    Sessions,
+    client_of,
+    connection_of,
+    outbound_of,
+    wants_level,
+)
+from plugway.downstream.streams import Stream
+from plugway.downstream.subscriptions import Subscriptions
 from plugway.federation.catalog import CHANGED
-from plugway.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
+from plugway.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, TOO_MANY, RpcError
 from plugway.jsonvalues import is_object
 from plugway.methods import Kind
-from plugway_hookspecs import Client
 from plugway_hookspecs.frozen import EMPTY
 
 Context = ServerRequestContext[Any, Any]
+
+MAX_STREAMS = 10_000
+"""How many streams clients of the stateless era may listen on."""
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +54,12 @@ class Edge:
     def __init__(self, name: str, version: str, dispatcher: Dispatcher) -> None:
         """Make the SDK server and route what it receives into the dispatcher."""
         self.dispatcher = dispatcher
-        self.sessions = Sessions()
-        self._tasks: TaskGroup | None = None
+        self.subscriptions = Subscriptions(dispatcher)
+        self.sessions = Sessions(self.subscriptions)
+        self.streams = 0
+        """How many streams clients of the stateless era listen on."""
         self._unsubscribe = dispatcher.generation.catalog.subscribe(self._changed)
         self._bus = InMemorySubscriptionBus()
-        self._listen = ListenHandler(self._bus)
         self.server: Server[Any] = Server(
             name,
             version=version,
@@ -59,11 +71,11 @@ class Edge:
     @contextmanager
     def follow_changes(self, tasks: TaskGroup) -> Generator[None]:
         """Tell clients of both eras when a list changes; `tasks` is where the telling runs."""
-        self._tasks = tasks
+        self.subscriptions.tasks = tasks
         try:
             yield
         finally:
-            self._tasks = None
+            self.subscriptions.tasks = None
 
     def take_over(self, *, changed: bool) -> None:
         """Follow the dispatcher's new generation; with `changed`, lists may differ from before."""
@@ -74,13 +86,10 @@ class Edge:
                 self._changed(method)
 
     def _changed(self, method: str) -> None:
-        event = event_from_wire(method, None)
-        if event is not None and self._tasks is not None:
-            self._tasks.start_soon(self._announce, method, event)
-
-    async def _announce(self, method: str, event: ServerEvent) -> None:
-        await self._bus.publish(event)
-        await self.sessions.announce(method)
+        event, tasks = event_from_wire(method, None), self.subscriptions.tasks
+        if event is not None and tasks is not None:
+            tasks.start_soon(self._bus.publish, event)
+            self.sessions.announce(method)
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
         """Return a tool's schema from memory; without it the SDK lists all tools for every call."""
@@ -93,13 +102,30 @@ class Edge:
     async def _subscribe(
         self, context: Context, params: mcp_types.SubscriptionsListenRequestParams
     ) -> mcp_types.SubscriptionsListenResult:
-        wanted = params.notifications.model_copy(update={"resource_subscriptions": None})
-        return await self._listen(context, params.model_copy(update={"notifications": wanted}))
+        """Serve a stream of changes: the dispatcher says which, the SDK sends them."""
+        if self.streams >= MAX_STREAMS:
+            raise MCPError(TOO_MANY, "Too many clients listen for changes; try again later")
+        self.streams += 1
+        stream = Stream(self._bus, self.subscriptions)
+        try:
+            request = self._request(context, modern=True)
+            request.watches = stream
+            answer = await self.dispatcher.handle(request)
+            wanted = mcp_types.SubscriptionFilter.model_validate(answer["notifications"])
+            honored = params.model_copy(update={"notifications": wanted})
+            return await ListenHandler(stream)(context, honored)
+        except RpcError as error:
+            raise MCPError(error.code, error.message, error.data) from None
+        finally:
+            self.streams -= 1
+            stream.close()
 
     async def _serve(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         context = ctx  # the SDK passes it by this name
         method = context.method
-        if context.request_id is None or method == "subscriptions/listen":
+        if context.request_id is None:
+            return await self._notified(context, call_next)
+        if method == "subscriptions/listen":
             return await call_next(context)
         if method == "initialize":
             return await self._initialize(context, call_next)
@@ -118,13 +144,22 @@ class Edge:
             result["supportedVersions"] = list(MODERN_PROTOCOL_VERSIONS)
             return shape(method, result, modern=True, server_info=self.dispatcher.server_info)
         if method == "logging/setLevel":
-            self.sessions.of(context).log_level = (context.params or {})["level"]
+            session = self.sessions.of(context)
+            session.log_level = level = (context.params or {})["level"]
+            await self.dispatcher.set_level(session, level)
             return {}
         return await self.dispatcher.handle(self._request(context, modern=modern))
 
+    async def _notified(self, context: Context, call_next: CallNext) -> HandlerResult:
+        result = await call_next(context)
+        in_session = connection_of(context).initialize_accepted and not _modern(context)
+        if in_session and context.method == "notifications/roots/list_changed":
+            await self.dispatcher.tell(self.sessions.of(context), context.method)
+        return result
+
     async def _initialize(self, context: Context, call_next: CallNext) -> HandlerResult:
         result = await call_next(context)
-        self.sessions.of(context)
+        self.sessions.open(context)
         if isinstance(result, dict):
             return {**result, **await self._describe()}
         return result
@@ -139,34 +174,63 @@ class Edge:
 
     def _request(self, context: Context, *, modern: bool) -> Request:
         params = context.params or {}
-        meta: Mapping[str, Any] = params.get("_meta") or {}
-        level = meta.get(mcp_types.LOG_LEVEL_META_KEY) if modern else None
         http = context.request
+        headers = EMPTY if http is None else without_credentials(http.headers)
+        meta: Mapping[str, Any] = params.get("_meta") or {}
+        on_progress = _progress(context) if "progressToken" in meta else None
+        if modern:
+            given = meta.get(mcp_types.CLIENT_CAPABILITIES_META_KEY)
+            client = client_of(context, given if is_object(given) else EMPTY)
+            level = meta.get(mcp_types.LOG_LEVEL_META_KEY)
+            return Request(
+                context.method,
+                params,
+                client,
+                modern,
+                headers=headers,
+                on_progress=on_progress,
+                on_log=None if level is None else _log(context, lambda: level),
+                log_level=level,
+                caller=Caller(client.capabilities),
+            )
+        session = self.sessions.of(context)
         return Request(
-            method=context.method,
-            params=params,
-            client=_client(context, "stdio" if http is None else "http"),
-            modern=modern,
-            headers=EMPTY if http is None else without_credentials(http.headers),
-            on_progress=_progress(context) if "progressToken" in meta else None,
-            on_log=self._log(context, modern=modern, level=level),
-            log_level=level,
+            context.method,
+            params,
+            session.client,
+            modern,
+            headers=headers,
+            on_progress=on_progress,
+            on_log=_log(context, lambda: session.log_level),
+            log_level=session.log_level,
+            caller=session.caller,
+            ask=self._ask(context),
+            watches=session,
         )
 
-    def _log(self, context: Context, *, modern: bool, level: str | None) -> Log | None:
-        """Forward log messages on the stream of the request that they belong to."""
-        if modern and level is None:
-            return None
+    def _ask(self, context: Context) -> Ask:
+        """Ask the client on the stream of its own request."""
 
-        async def forward(params: dict[str, Any]) -> None:
-            wanted = level or self.sessions.of(context).log_level
-            if wants_level(wanted, params.get("level")):
-                message = mcp_types.LoggingMessageNotificationParams.model_validate(params)
-                await context.session.send_notification(
-                    mcp_types.LoggingMessageNotification(params=message), context.request_id
-                )
+        async def ask(method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+            limit = self.dispatcher.generation.input_timeout
+            version = context.protocol_version
+            return await put(outbound_of(context), method, params, version=version, limit=limit)
 
-        return forward
+        return ask
+
+
+def _modern(context: Context) -> bool:
+    return is_modern(context.protocol_version)
+
+
+def _log(context: Context, wanted: Callable[[], str | None]) -> Log:
+    """Forward log messages on the stream of the request that they belong to."""
+
+    async def forward(params: dict[str, Any]) -> None:
+        if wants_level(wanted(), params.get("level")):
+            await outbound_of(context).notify("notifications/message", params)
+
+    return forward
 
 
 def _validate(context: Context) -> None:
@@ -190,13 +254,3 @@ def _progress(context: Context) -> Progress:
         await context.session.report_progress(progress, total, message)
 
     return report
-
-
-def _client(context: Context, transport: str) -> Client:
-    known = context.session.client_params
-    return Client(
-        name=known.client_info.name if known else "",
-        version=known.client_info.version if known else "",
-        protocol_version=context.protocol_version,
-        transport=transport,
-    )

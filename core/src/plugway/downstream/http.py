@@ -37,9 +37,11 @@ def http_app(edge: Edge, settings: GatewayConfig, plugins: Plugins) -> ASGIApp:
         ],
     )
     app.router.lifespan_context = _following(app, edge)
-    if settings.token is None:
-        return app
-    return BearerGate(app, settings.token.get_secret_value(), open_paths=frozenset({HEALTH_PATH}))
+    served: ASGIApp = app
+    if settings.token is not None:
+        token = settings.token.get_secret_value()
+        served = BearerGate(app, token, open_paths=frozenset({HEALTH_PATH}))
+    return Trimmed(served)
 
 
 def _following(app: Starlette, edge: Edge) -> Lifespan[Starlette]:
@@ -96,6 +98,24 @@ class BearerGate:
                 headers = {"WWW-Authenticate": 'Bearer realm="plugway"'}
                 await JSONResponse(error, 401, headers)(scope, receive, send)
                 return
+        await self.app(scope, receive, send)
+
+
+class Trimmed:
+    """Take the white space off the ends of header values (RFC 9110, section 5.5).
+
+    The parser leaves what follows a value in it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Trim for `app`."""
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] == "http":
+            headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+            scope = {**scope, "headers": headers}
         await self.app(scope, receive, send)
 
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import anyio
 
-from plugway.federation.member import Entry, Member, Source
+from plugway.dispatch.exchange import Caller
+from plugway.federation.member import Entry, Listing, Member, Source
 from plugway.federation.naming import inward_name, inward_uri
 from plugway.methods import Kind
 from plugway_hookspecs import PlugwayError
@@ -44,6 +45,10 @@ class Federated:
     unavailable: tuple[Unavailable, ...] = ()
     size: int = 0
     """Bytes that it takes on the wire, about: what its parts took, under their own names."""
+    ttl: float = 0.0
+    """Seconds that it holds, as its servers say; not at all while one of them is missing."""
+    public: bool = False
+    """Whether it is the same for everybody, as all its servers say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +83,10 @@ class Catalog:
         for stop in self._following:
             stop()
 
-    def _follow(self, member: Member) -> Callable[[str], None]:
-        def changed(method: str) -> None:
+    def _follow(self, member: Member) -> Callable[[str, Any], None]:
+        def changed(method: str, link: Any = None) -> None:
             kinds = CHANGED.get(method, tuple(Kind))
-            member.forget(kinds)
+            member.forget(kinds, link)
             methods = [method] if method in CHANGED else list(CHANGED)
             for listener in list(self._listeners.values()):
                 for each in methods:
@@ -89,13 +94,13 @@ class Catalog:
 
         return changed
 
-    async def list(self, kind: Kind) -> Federated:
+    async def list(self, kind: Kind, caller: Caller | None = None) -> Federated:
         """List one kind over all servers at once; what can't be had is reported, not waited for."""
-        results: list[Mapping[str, Entry] | Unavailable] = [{}] * len(self.members)
+        results: list[Listing | Unavailable] = [Listing()] * len(self.members)
 
         async def one(index: int, member: Member) -> None:
             try:
-                results[index] = await member.entries(kind)
+                results[index] = await member.listing(kind, caller)
             except PlugwayError as error:
                 log.warning("%s is missing from %s: %r", member.name, kind.value, str(error)[:300])
                 results[index] = Unavailable(member.name, str(error))
@@ -105,23 +110,28 @@ class Catalog:
                 tasks.start_soon(one, index, member)
         return self._merge(kind, results)
 
-    def _merge(self, kind: Kind, results: Sequence[Mapping[str, Entry] | Unavailable]) -> Federated:
+    def _merge(self, kind: Kind, results: Sequence[Listing | Unavailable]) -> Federated:
         owners: dict[str, Member] = {}
         items: list[Mapping[str, Any]] = []
         missing: list[Unavailable] = []
-        size = 0
+        ttls: list[float] = []
+        size, public = 0, True
         for member, result in zip(self.members, results, strict=True):
             if isinstance(result, Unavailable):
                 missing.append(result)
                 continue
-            size += member.size(kind)
-            for name, entry in result.items():
+            size += result.size
+            ttls.append(result.remaining)
+            public = public and result.public
+            for name, entry in result.entries.items():
                 if reason := self._taken(kind, name, member, owners):
                     log.error("%s", reason)
                     missing.append(Unavailable(member.name, reason, "name taken"))
                 else:
                     items.append(entry.definition)
-        return Federated(tuple(items), tuple(missing), size)
+        if missing or not ttls:
+            return Federated(tuple(items), tuple(missing), size)
+        return Federated(tuple(items), (), size, min(ttls), public)
 
     def _taken(self, kind: Kind, name: str, member: Member, owners: dict[str, Member]) -> str:
         """Say why requests for a name that `member` lists would go to another server."""
@@ -141,7 +151,7 @@ class Catalog:
         matching = (m for m in self._longest_first if inward(m.prefix, name) is not None)
         return next(matching, None)
 
-    async def find(self, kind: Kind, name: str) -> Target | None:
+    async def find(self, kind: Kind, name: str, caller: Caller | None = None) -> Target | None:
         """Find the server that a name belongs to; None if no server has it.
 
         Resources need not be listed: what only a template describes goes by its prefix, or to the
@@ -150,21 +160,21 @@ class Catalog:
         """
         member = self._by_prefix(kind, name)
         if member is None:
-            return await self._find_unprefixed(kind, name)
-        entry = await member.look_up(kind, name)
+            return await self._find_unprefixed(kind, name, caller)
+        entry = await member.look_up(kind, name, caller)
         if entry is not None:
             return Target(member, entry.inward, entry.definition)
         inward = inward_uri(member.prefix, name) if kind is Kind.RESOURCE else None
         return None if inward is None else Target(member, inward, None)
 
-    async def _find_unprefixed(self, kind: Kind, name: str) -> Target | None:
+    async def _find_unprefixed(self, kind: Kind, name: str, caller: Caller | None) -> Target | None:
         for member in self.unprefixed:  # nobody waits for a server that need not be asked
-            if (entry := member.known(kind).get(name)) is not None:
+            if (entry := member.known(kind, caller).get(name)) is not None:
                 return Target(member, entry.inward, entry.definition)
         failure: PlugwayError | None = None
         for member in self.unprefixed:
             try:
-                entry = await member.look_up(kind, name)
+                entry = await member.look_up(kind, name, caller)
             except PlugwayError as error:
                 failure = failure or error
                 continue

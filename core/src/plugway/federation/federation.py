@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 
 from plugway.federation.catalog import Member
+from plugway.jsonvalues import is_object
 from plugway_hookspecs import PlugwayError
 
 WAIT_SECONDS = 3.0
@@ -45,6 +46,8 @@ class Federation:
         for name in _LISTS:
             if not all(declared) or any(name in each for each in declared):
                 merged[name] = {"listChanged": True}
+        if any(_subscribes(each) for each in declared):
+            merged["resources"]["subscribe"] = True
         return merged
 
     def instructions(self, *, guarded: bool) -> str:
@@ -74,3 +77,9 @@ class Federation:
             await member.source.connect()
         except PlugwayError as error:
             log.info("server %r takes no part in the handshake: %s", member.name, error)
+
+
+def _subscribes(capabilities: Mapping[str, Any]) -> bool:
+    """Whether a server tells of changes of single resources."""
+    resources = capabilities.get("resources")
+    return is_object(resources) and resources.get("subscribe") is True

@@ -2,12 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import anyio
 
+from plugway.dispatch.exchange import Caller
 from plugway.federation.naming import outward_name, outward_uri
 from plugway.jsonvalues import is_array, is_object
 from plugway.limits import wire_size
@@ -46,14 +48,27 @@ class Source(Protocol):
         """Connect if there is no live connection."""
         ...
 
+    def link(self, caller: Caller | None) -> Hashable:
+        """Return what a client's requests go through; each link may have lists of its own."""
+        ...
+
+    def refuses(self, tool: Mapping[str, Any]) -> str:
+        """Say why a tool that the server lists can't be called through it; empty if it can."""
+        ...
+
     async def request(
-        self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        caller: Caller | None = None,
     ) -> dict[str, Any]:
         """Send one request and return its raw result."""
         ...
 
-    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        """Call `listener` with the notification's method, and with `connected` after a connect.
+    def on_list_changed(self, listener: Callable[[str, Any], None]) -> Callable[[], None]:
+        """Call `listener` with the notification's method, or `connected`, and the link.
 
         Returns the way to stop that.
         """
@@ -70,15 +85,26 @@ class Entry:
 
 
 @dataclass(slots=True)
-class _Listing:
+class Listing:
+    """One list as a server gave it last."""
+
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     size: int = 0
-    """Bytes that the list took on the wire."""
+    """Bytes that it took on the wire."""
+    ttl: float = 0.0
+    """Seconds that the server says it holds, from when it was asked."""
+    public: bool = False
+    """Whether the server says that it is the same for everybody."""
     loaded: float = float("-inf")
     fresh_until: float = float("-inf")
     changes: int = 0
     """How often the list was said to have changed."""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that it still holds, by what the server said."""
+        return max(0.0, self.ttl - (time.monotonic() - self.loaded))
 
 
 class Member:
@@ -96,7 +122,7 @@ class Member:
         self.prefix = prefix
         self.list_timeout = list_timeout
         self.max_list_bytes = max_list_bytes
-        self._listings = {kind: _Listing() for kind in Kind}
+        self._listings: WeakKeyDictionary[Hashable, dict[Kind, Listing]] = WeakKeyDictionary()
 
     @property
     def name(self) -> str:
@@ -108,58 +134,67 @@ class Member:
         mine = self.source, self.prefix, self.list_timeout, self.max_list_bytes
         return mine == (other.source, other.prefix, other.list_timeout, other.max_list_bytes)
 
-    def forget(self, kinds: Sequence[Kind] = tuple(Kind)) -> None:
-        """Make the lists stale; they are fetched again when somebody asks."""
-        for kind in kinds:
-            self._listings[kind].fresh_until = float("-inf")
-            self._listings[kind].changes += 1
+    def forget(self, kinds: Sequence[Kind] = tuple(Kind), link: Hashable | None = None) -> None:
+        """Make the lists of one link stale, or of all; they are fetched again when asked for."""
+        links = list(self._listings) if link is None else [link]
+        for each in links:
+            for kind in kinds:
+                listing = self._of(each, kind)
+                listing.fresh_until = float("-inf")
+                listing.changes += 1
 
-    def known(self, kind: Kind) -> Mapping[str, Entry]:
+    def known(self, kind: Kind, caller: Caller | None = None) -> Mapping[str, Entry]:
         """Return what was listed last, without asking the server."""
-        return self._listings[kind].entries
+        return self._of(self.source.link(caller), kind).entries
 
-    def size(self, kind: Kind) -> int:
-        """Return how many bytes the list took on the wire."""
-        return self._listings[kind].size
+    async def entries(self, kind: Kind, caller: Caller | None = None) -> Mapping[str, Entry]:
+        """Return what the server lists now; see `listing`."""
+        return (await self.listing(kind, caller)).entries
 
-    async def entries(self, kind: Kind) -> Mapping[str, Entry]:
+    async def listing(self, kind: Kind, caller: Caller | None = None) -> Listing:
         """Return what the server lists now; from memory while the server's own hints allow it.
 
         Who waits while another fetches takes what the other gets. Raises `ServerUnavailableError`
         or `ServerError`; never takes longer than `list_timeout`.
         """
-        listing = self._listings[kind]
         try:
             with anyio.fail_after(self.list_timeout):
                 await self.source.connect()  # what is down is missing, whatever is remembered
+                listing = self._of(self.source.link(caller), kind)
                 asked = time.monotonic()
                 async with listing.lock:
                     if listing.fresh_until < asked:
-                        await self._load(kind, listing)
+                        await self._load(kind, listing, caller)
         except TimeoutError:
             message = f"server {self.name!r} did not list its {kind.value} within"
             raise ServerUnavailableError(
                 f"{message} {self.list_timeout:g} s", server=self.name
             ) from None
-        return listing.entries
+        return listing
 
-    async def look_up(self, kind: Kind, name: str) -> Entry | None:
+    async def look_up(self, kind: Kind, name: str, caller: Caller | None = None) -> Entry | None:
         """Find one entry by the name that clients use; asks the server only if it must."""
-        listing = self._listings[kind]
+        listing = self._of(self.source.link(caller), kind)
         if (entry := listing.entries.get(name)) is not None:
             return entry
         if time.monotonic() - listing.loaded < RELOOK_SECONDS:
             return None
         listing.fresh_until = float("-inf")
-        return (await self.entries(kind)).get(name)
+        return (await self.entries(kind, caller)).get(name)
 
-    async def _load(self, kind: Kind, listing: _Listing) -> None:
+    def _of(self, link: Hashable, kind: Kind) -> Listing:
+        if (listings := self._listings.get(link)) is None:
+            listings = self._listings[link] = {kind: Listing() for kind in Kind}
+        return listings[kind]
+
+    async def _load(self, kind: Kind, listing: Listing, caller: Caller | None) -> None:
         changes = listing.changes
         items: list[Any] = []
-        ttl, size = 0.0, 0
+        ttl, size, public = MAX_TTL_SECONDS, 0, True
         if kind.capability in self.source.capabilities:
-            items, ttl, size = await self._pages(kind)
+            items, ttl, size, public = await self._pages(kind, caller)
         listing.entries, listing.size = self._index(kind, items), size
+        listing.ttl, listing.public = ttl, public
         listing.loaded = time.monotonic()
         if listing.changes == changes:  # else it may be older than the change
             listing.fresh_until = listing.loaded + max(ttl, self._lease(kind))
@@ -172,12 +207,12 @@ class Member:
         promised = is_object(declared) and declared.get("listChanged") is True
         return float("inf") if promised else 0.0
 
-    async def _pages(self, kind: Kind) -> tuple[list[Any], float, int]:
+    async def _pages(self, kind: Kind, caller: Caller | None) -> tuple[list[Any], float, int, bool]:
         items: list[Any] = []
         params: dict[str, Any] = {}
-        ttl, size = MAX_TTL_SECONDS, 0
+        ttl, size, public = MAX_TTL_SECONDS, 0, True
         for _ in range(MAX_PAGES):
-            page: object = await self.source.request(LIST_METHOD[kind], params)
+            page: object = await self.source.request(LIST_METHOD[kind], params, caller=caller)
             part = page.get(kind.value) if is_object(page) else None
             if not is_object(page) or not is_array(part):
                 raise self._useless(f"answered {LIST_METHOD[kind]} without {kind.value}")
@@ -186,9 +221,10 @@ class Member:
                 raise self._useless(f"lists more than {self.max_list_bytes} bytes of {kind.value}")
             items += part
             ttl = min(ttl, _seconds(page.get("ttlMs")))
+            public = public and page.get("cacheScope") == "public"
             cursor = page.get("nextCursor")
             if cursor is None:
-                return items, ttl, size
+                return items, ttl, size, public
             params = {"cursor": cursor}
         raise self._useless(f"lists its {kind.value} on more than {MAX_PAGES} pages")
 
@@ -203,6 +239,9 @@ class Member:
             inward = item.get(key) if is_object(item) else None
             if not isinstance(inward, str):
                 log.warning("server %r lists a %s without %s; left out", self.name, kind.name, key)
+                continue
+            if kind is Kind.TOOL and (why := self.source.refuses(item)):
+                log.warning("server %r lists %r: %s; left out", self.name, inward, why)
                 continue
             try:
                 definition = freeze({**item, key: outward(self.prefix, inward)})

@@ -1,14 +1,21 @@
 """The requests under way on one connection."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import anyio
 
-from plugway.dispatch.exchange import Log, Progress
+from plugway.dispatch.exchange import Ask, Log, Progress
 from plugway.upstream.errors import Fault
+from plugway_hookspecs.frozen import EMPTY
+
+
+@asynccontextmanager
+async def _at_once() -> AsyncGenerator[None]:
+    yield
 
 
 @dataclass(slots=True, eq=False)
@@ -22,12 +29,22 @@ class Call:
     log_level: str | None = None
     tool_schema: Mapping[str, Any] | None = None
     """The tool's input schema, which names the arguments that are mirrored in HTTP headers."""
+    capabilities: Mapping[str, Any] = EMPTY
+    """What is declared of the client to a server of the stateless era."""
+    on_ask: Ask | None = None
+    """Answers what the server asks while the request is under way."""
+    on_acknowledged: Callable[[Mapping[str, Any]], None] | None = None
+    """Takes the params with which a server acknowledges a subscription."""
+    waiting: Callable[[], AbstractAsyncContextManager[None]] = _at_once
+    """The block in which the client is asked: its time is not the server's."""
     cancellable: bool = True
     """False for the requests that MCP forbids to cancel."""
     background: bool = False
     """True for a stream of the gateway's own, which nobody waits for."""
     fault: Fault | None = None
     """Written by the transport, which sees what the SDK's error does not tell."""
+    session: bool = False
+    """Written by the transport: whether the answer opened a session."""
     abort: Callable[[], None] | None = None
     """Written by the transport: makes it let go of the answer."""
     _ordered: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
@@ -91,6 +108,10 @@ class Calls:
             if not call.background and (call.log_level or not logging)
         ]
         return candidates[0] if len(candidates) == 1 else None
+
+    def askable(self) -> Call | None:
+        """Return the latest of the calls whose client can be asked."""
+        return next((c for c in reversed(self._calls.values()) if c.on_ask is not None), None)
 
     async def drained(self) -> None:
         """Wait until no call is under way."""

@@ -10,31 +10,36 @@ from plugway.upstream.backoff import Backoff
 from plugway.upstream.calls import Call
 from plugway.upstream.connection import Peer
 from plugway.upstream.errors import NoAnswerError
+from plugway.upstream.inbox import ACKNOWLEDGED, Notified
 from plugway.upstream.values import as_object
 from plugway_hookspecs import ServerError
 
 LISTS = ("tools", "prompts", "resources")
 LIST_CHANGED = {f"notifications/{name}/list_changed": name for name in LISTS}
-ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
+UPDATED = "notifications/resources/updated"
+FORWARDED = frozenset(
+    {*LIST_CHANGED, UPDATED, "notifications/message", "notifications/elicitation/complete"}
+)
+"""Notifications that are for no request, and that somebody may wait for."""
 
 _NO_LISTENING = frozenset({METHOD_NOT_FOUND, INVALID_PARAMS, INVALID_REQUEST})
 
 
 class Changes:
-    """Tells `on_event` the method of every list-changed notification."""
+    """Tells `on_event` the method and the params of every notification that is for no request."""
 
-    def __init__(self, on_event: Callable[[str], None]) -> None:
+    def __init__(self, on_event: Notified) -> None:
         self._on_event = on_event
         self._lists: list[str] = []
         self._interrupted = False
 
-    def notified(self, method: str) -> None:
+    def notified(self, method: str, params: Mapping[str, Any]) -> None:
         """Take a notification of the server, whichever it is."""
-        if method in LIST_CHANGED:
-            self._on_event(method)
+        if method in FORWARDED:
+            self._on_event(method, params)
         elif method == ACKNOWLEDGED and self._interrupted:
             for name in self._lists:  # nobody tells what changed while nobody listened
-                self._on_event(f"notifications/{name}/list_changed")
+                self._on_event(f"notifications/{name}/list_changed", {})
 
     async def listen(
         self, peer: Peer, request: Callable[[Call], Awaitable[dict[str, Any]]]

@@ -25,6 +25,8 @@ class Peer:
     capabilities: Mapping[str, Any] = EMPTY
     server_info: Mapping[str, Any] = EMPTY
     instructions: str = ""
+    session: bool = False
+    """Whether a legacy server keeps a session, in which it can ask the client."""
 
 
 class Connection(Protocol):
@@ -51,6 +53,10 @@ class Connection(Protocol):
         Raises `ServerError` for a JSON-RPC error and `NoAnswerError` for everything else.
         Cancelling it cancels the request on the server.
         """
+        ...
+
+    async def tell(self, method: str) -> None:
+        """Send a notification without params."""
         ...
 
 

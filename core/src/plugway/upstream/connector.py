@@ -2,25 +2,29 @@
 
 import dataclasses
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import anyio
 import httpx2
 from anyio.abc import TaskStatus
 
 from plugway.config import ServerConfig
+from plugway.dispatch.exchange import Ask
 from plugway.foreign import stack
 from plugway.upstream import faults
 from plugway.upstream.connection import Connection, Peer
 from plugway.upstream.errors import ConnectFailedError, Fault, NoAnswerError
 from plugway.upstream.http import http_pool, http_transport
+from plugway.upstream.inbox import Notified
 from plugway.upstream.negotiation import NotSpokenError, negotiate
 from plugway.upstream.output import Output
 from plugway.upstream.sdk import SdkConnection
 from plugway.upstream.stdio import stdio_transport
 from plugway_hookspecs import ServerError
+from plugway_hookspecs.frozen import EMPTY
 
 PROBE_TIMEOUT = 10.0
 """Seconds for a server to answer the modern way, at most a third of what connecting may take."""
@@ -33,6 +37,17 @@ _UNEXPLAINED = (None, -15, -9)
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms a server is connected."""
+
+    era: Literal["auto", "modern", "legacy"]
+    capabilities: Mapping[str, Any] = EMPTY
+    """What is declared of the client at the handshake."""
+    on_ask: Ask | None = None
+    """Answers what the server asks outside requests."""
+
+
 class SdkConnector:
     """Makes connections to one server; remembers which era it speaks."""
 
@@ -40,13 +55,16 @@ class SdkConnector:
         self,
         server: str,
         config: ServerConfig,
-        on_event: Callable[[str], None],
+        on_event: Notified,
         *,
         one_client: bool,
+        terms: Terms | None = None,
     ) -> None:
+        """Connect to `server`; without `terms`, as what no client can be asked through."""
         self._one_client = one_client
         self._server = server
         self._config = config
+        self._terms = terms or Terms("auto" if config.era == "mirror" else config.era)
         self._http = config.transport == "http"
         self._on_event = on_event
         self._output = Output(server)
@@ -72,7 +90,7 @@ class SdkConnector:
         """Own one connection; see `Connector.serve`."""
         if self._http and self._pool is None:
             raise ConnectFailedError(faults.NO_CERTIFICATES)
-        era = self._era or self._config.era
+        era = self._era or self._terms.era
         while True:
             try:
                 if self._http:
@@ -86,7 +104,7 @@ class SdkConnector:
 
     def _other_era(self, era: str, failure: ConnectFailedError) -> str:
         """Return the era in which to try once more, at once; empty for none."""
-        if self._config.era != "auto":
+        if self._terms.era != "auto":
             return ""
         if era == self._era and failure.refused:
             self._era = ""
@@ -100,6 +118,7 @@ class SdkConnector:
             http=self._http,
             one_client=self._one_client,
             on_event=self._on_event,
+            on_ask=self._terms.on_ask,
         )
         failure: ConnectFailedError | None = None
         peer: Peer | None = None
@@ -135,7 +154,14 @@ class SdkConnector:
         limit = self._config.connect_timeout
         try:
             with anyio.fail_after(limit):
-                return await negotiate(connection, era, probe_timeout=min(PROBE_TIMEOUT, limit / 3))
+                peer = await negotiate(
+                    connection,
+                    era,
+                    probe_timeout=min(PROBE_TIMEOUT, limit / 3),
+                    capabilities=self._terms.capabilities,
+                )
+                # a pipe is a session, whatever is said
+                return peer if self._http else dataclasses.replace(peer, session=True)
         except TimeoutError:
             fault = Fault(f"did not answer within {limit:g} s", "raise `connect_timeout`")
             raise ConnectFailedError(fault, silent=True) from None

@@ -28,9 +28,6 @@ from plugway.upstream.calls import Call
 from plugway.upstream.values import as_object
 
 CLIENT_INFO = {"name": "plugway", "version": version("plugway")}
-CLIENT_CAPABILITIES: dict[str, Any] = {}
-"""Nothing that a server may ask of a client is bridged, so nothing is promised."""
-
 CALL_HEADER = "plugway-call"
 """Carries a call's id to the HTTP transport, which takes it off again."""
 
@@ -51,7 +48,7 @@ def params_of(
     if modern:
         meta[PROTOCOL_VERSION_META_KEY] = protocol_version
         meta[CLIENT_INFO_META_KEY] = CLIENT_INFO
-        meta[CLIENT_CAPABILITIES_META_KEY] = CLIENT_CAPABILITIES
+        meta[CLIENT_CAPABILITIES_META_KEY] = call.capabilities
         if call.log_level:
             meta[LOG_LEVEL_META_KEY] = call.log_level
     if meta:

@@ -80,6 +80,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self, request: httpx2.Request, call: Call, request_id: int
     ) -> httpx2.Response:
         response = await self._follow(request)
+        call.session = SESSION_HEADER in response.headers
         stream = response.stream
         events = response.is_success and _content_type(response) == "text/event-stream"
         if events and isinstance(stream, httpx2.AsyncByteStream):

@@ -6,11 +6,14 @@ from typing import Any
 
 from mcp.shared.dispatcher import DispatchContext
 from mcp.shared.exceptions import MCPError
+from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp.shared.transport_context import TransportContext
-from mcp_types import METHOD_NOT_FOUND
+from mcp_types import INTERNAL_ERROR, METHOD_NOT_FOUND
 
+from plugway.dispatch.exchange import Ask
+from plugway.jsonrpc import RpcError
 from plugway.upstream.calls import Call, Calls
-from plugway.upstream.values import as_number
+from plugway.upstream.values import as_number, as_object
 
 MAX_UNDELIVERED = 1000
 """Progress and log messages that wait for slow receivers; what is over is dropped."""
@@ -18,20 +21,33 @@ MAX_UNDELIVERED = 1000
 CURRENT: ContextVar[Call | None] = ContextVar("plugway_upstream_call", default=None)
 """The call in whose response a message came; the SDK's HTTP transport keeps contexts."""
 
+ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 _FOR_CALLS = frozenset({"notifications/progress", "notifications/message"})
+
+Notified = Callable[[str, Mapping[str, Any]], None]
+"""Takes method and params of a notification that is for no call."""
 
 
 class Inbox:
     """Takes the notifications and requests of one server.
 
-    Progress and log messages go to the calls they belong to, all other notifications to
-    `on_other`, by their method.
+    Progress, log messages and questions go to the calls they belong to; questions that belong to
+    none to `on_ask`; all other notifications to `on_other`. With `one_client` every call on the
+    connection is the same client's, so that what can't be told from its stream still finds it.
     """
 
-    def __init__(self, calls: Calls, on_other: Callable[[str], None], *, one_client: bool) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        on_other: Notified,
+        *,
+        one_client: bool,
+        on_ask: Ask | None = None,
+    ) -> None:
         self._calls = calls
         self._on_other = on_other
         self._one_client = one_client
+        self._on_ask = on_ask
         self._undelivered = 0
         self.logs_are_asked_for = False
         """Whether servers send log messages only for calls with a level, as modern ones do."""
@@ -53,7 +69,8 @@ class Inbox:
     ) -> None:
         """Deliver one notification."""
         if method not in _FOR_CALLS:
-            self._on_other(method)
+            self._acknowledge(method, params or {})
+            self._on_other(method, params or {})
             return
         try:
             if method == "notifications/progress":
@@ -67,12 +84,35 @@ class Inbox:
         self,
         _context: DispatchContext[TransportContext],
         method: str,
-        _params: Mapping[str, Any] | None,
+        params: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
-        """Answer a request that the server makes: the one place where they are refused."""
+        """Answer a request that the server makes: what it asks of a client goes to that client."""
         if method == "ping":
             return {}
-        raise MCPError(METHOD_NOT_FOUND, f"plugway does not offer {method}")
+        try:
+            return await self._ask(method, params or {})
+        except RpcError as error:
+            raise MCPError(error.code, error.message, error.data) from None
+
+    async def _ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        call = CURRENT.get()
+        if call is None and self._one_client:
+            call = self._calls.askable()
+        if call is not None and call.on_ask is not None:
+            async with call.waiting():
+                return await call.on_ask(method, params)
+        if self._on_ask is not None:
+            return await self._on_ask(method, params)
+        if call is None and self._calls.askable() is not None:
+            message = f"plugway can't tell which client {method} is for"
+            raise RpcError(INTERNAL_ERROR, message)
+        raise RpcError(METHOD_NOT_FOUND, f"The client does not offer {method}")
+
+    def _acknowledge(self, method: str, params: Mapping[str, Any]) -> None:
+        if method == ACKNOWLEDGED:
+            call = self._calls.get(as_object(params.get("_meta")).get(SUBSCRIPTION_ID_META_KEY))
+            if call is not None and call.on_acknowledged is not None:
+                call.on_acknowledged(params)
 
     async def _progress(self, params: Mapping[str, Any]) -> None:
         call = self._calls.get(params.get("progressToken"))
@@ -89,3 +129,5 @@ class Inbox:
             call = self._calls.only(logging=self.logs_are_asked_for)
         if call is not None and call.on_log is not None:
             await call.deliver(call.on_log, params)
+        elif call is None and self._on_ask is not None:
+            self._on_other("notifications/message", params)

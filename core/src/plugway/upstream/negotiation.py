@@ -19,10 +19,11 @@ from mcp_types.version import (
 
 from plugway.upstream.calls import Call
 from plugway.upstream.connection import Peer
-from plugway.upstream.envelope import CLIENT_CAPABILITIES, CLIENT_INFO
+from plugway.upstream.envelope import CLIENT_INFO
 from plugway.upstream.errors import NoAnswerError
 from plugway.upstream.values import as_object, as_strings
 from plugway_hookspecs import ServerError
+from plugway_hookspecs.frozen import EMPTY
 
 _FINAL_STATUSES = frozenset({401, 403, 429})
 """HTTP statuses that are no verdict on the era: asking in another way would not help."""
@@ -44,16 +45,19 @@ class NotSpokenError(Exception):
     """The server's answer is no sign of the era that was asked for; `args[0]` continues "it"."""
 
 
-async def negotiate(link: Exchange, era: str, *, probe_timeout: float) -> Peer:
+async def negotiate(
+    link: Exchange, era: str, *, probe_timeout: float, capabilities: Mapping[str, Any] = EMPTY
+) -> Peer:
     """Agree with the server on an era (`auto`, `modern`, `legacy`) and a protocol version.
 
-    A server that keeps silent for `probe_timeout` seconds is asked in the legacy way. Raises
-    `ServerError`, `NoAnswerError` or `NotSpokenError`.
+    A server that keeps silent for `probe_timeout` seconds is asked in the legacy way;
+    `capabilities` are what is declared of the client then. Raises `ServerError`, `NoAnswerError` or
+    `NotSpokenError`.
     """
     if era == "modern":
         return await _discover(link)
     if era == "legacy":
-        return await _initialize(link)
+        return await _initialize(link, capabilities)
     with anyio.move_on_after(probe_timeout):
         try:
             return await _discover(link)
@@ -65,12 +69,12 @@ async def negotiate(link: Exchange, era: str, *, probe_timeout: float) -> Peer:
         except ServerError as error:
             if _only_unknown_versions(error):
                 raise
-    return await _fall_back(link)
+    return await _fall_back(link, capabilities)
 
 
-async def _fall_back(link: Exchange) -> Peer:
+async def _fall_back(link: Exchange, capabilities: Mapping[str, Any]) -> Peer:
     try:
-        return await _initialize(link)
+        return await _initialize(link, capabilities)
     except ServerError as error:
         # the probe timed out here, but has made a slow server choose the modern era there
         if error.code == UNSUPPORTED_PROTOCOL_VERSION and (version := _mutual(_supported(error))):
@@ -83,7 +87,7 @@ async def _discover(link: Exchange, version: str = LATEST_MODERN_VERSION) -> Pee
         result = await _ask_discover(link, version)
     except ServerError as error:
         other = _mutual(_supported(error))
-        if error.code != UNSUPPORTED_PROTOCOL_VERSION or other in {"", version}:
+        if error.code != UNSUPPORTED_PROTOCOL_VERSION or not other:
             raise
         result = await _ask_discover(link, other)
     agreed = _mutual(as_strings(result.get("supportedVersions")))
@@ -98,10 +102,10 @@ async def _ask_discover(link: Exchange, version: str) -> dict[str, Any]:
     return await link.exchange(call, protocol_version=version, modern=True)
 
 
-async def _initialize(link: Exchange) -> Peer:
+async def _initialize(link: Exchange, capabilities: Mapping[str, Any]) -> Peer:
     params = {
         "protocolVersion": LATEST_HANDSHAKE_VERSION,
-        "capabilities": CLIENT_CAPABILITIES,
+        "capabilities": capabilities,
         "clientInfo": CLIENT_INFO,
     }
     call = Call("initialize", params, cancellable=False)
@@ -112,10 +116,18 @@ async def _initialize(link: Exchange) -> Peer:
             f"answered with protocol version {version!r}, which is not spoken here"
         )
     await link.initialized(version)
-    return _peer(result, as_object(result.get("serverInfo")), "legacy", version)
+    info = as_object(result.get("serverInfo"))
+    return _peer(result, info, "legacy", version, session=call.session)
 
 
-def _peer(result: dict[str, Any], info: Mapping[str, Any], era: Any, version: str) -> Peer:
+def _peer(
+    result: dict[str, Any],
+    info: Mapping[str, Any],
+    era: Any,
+    version: str,
+    *,
+    session: bool = False,
+) -> Peer:
     instructions = result.get("instructions")
     return Peer(
         era=era,
@@ -123,6 +135,7 @@ def _peer(result: dict[str, Any], info: Mapping[str, Any], era: Any, version: st
         capabilities=as_object(result.get("capabilities")),
         server_info=info,
         instructions=instructions if isinstance(instructions, str) else "",
+        session=session,
     )
 
 

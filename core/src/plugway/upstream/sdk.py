@@ -1,6 +1,6 @@
 """One connection to one server through the SDK's dispatcher: plain JSON in, plain JSON out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -13,13 +13,14 @@ from mcp.shared.transport_context import TransportContext
 from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, PARSE_ERROR
 from pydantic_core import PydanticSerializationError, to_json
 
+from plugway.dispatch.exchange import Ask
 from plugway.upstream import faults
 from plugway.upstream.calls import Call, Calls
 from plugway.upstream.changes import Changes
 from plugway.upstream.connection import Peer
 from plugway.upstream.envelope import headers_of, params_of
 from plugway.upstream.errors import Fault, NoAnswerError
-from plugway.upstream.inbox import CURRENT, Inbox
+from plugway.upstream.inbox import CURRENT, Inbox, Notified
 from plugway_hookspecs import ServerError
 
 CANCEL_TIMEOUT = 5.0
@@ -29,11 +30,17 @@ CANCEL_TIMEOUT = 5.0
 class SdkConnection:
     """One connection; `run` drives it, `request` may be called from any task.
 
-    `on_event` is called with the method of every list-changed notification.
+    `on_event` and `on_ask` take what the server sends that belongs to no request.
     """
 
     def __init__(
-        self, server: str, *, http: bool, one_client: bool, on_event: Callable[[str], None]
+        self,
+        server: str,
+        *,
+        http: bool,
+        one_client: bool,
+        on_event: Notified,
+        on_ask: Ask | None = None,
     ) -> None:
         self.server = server
         self.calls = Calls()
@@ -42,7 +49,9 @@ class SdkConnection:
         self.peer = Peer("legacy", "")
         self._http = http
         self._changes = Changes(on_event)
-        self._inbox = Inbox(self.calls, self._changes.notified, one_client=one_client)
+        self._inbox = Inbox(
+            self.calls, self._changes.notified, one_client=one_client, on_ask=on_ask
+        )
         self._dispatcher: JSONRPCDispatcher[TransportContext] | None = None
         self._tasks: TaskGroup | None = None
 
@@ -114,8 +123,15 @@ class SdkConnection:
 
     async def initialized(self, protocol_version: str) -> None:
         """Send `notifications/initialized`."""
+        await self._tell("notifications/initialized", protocol_version)
+
+    async def tell(self, method: str) -> None:
+        """Send a notification without params."""
+        await self._tell(method, self.peer.protocol_version)
+
+    async def _tell(self, method: str, protocol_version: str) -> None:
         headers = {MCP_PROTOCOL_VERSION_HEADER: protocol_version}
-        await self._sender.notify("notifications/initialized", None, CallOptions(headers=headers))
+        await self._sender.notify(method, None, CallOptions(headers=headers))
 
     @property
     def _sender(self) -> JSONRPCDispatcher[TransportContext]:

@@ -1,83 +1,80 @@
-"""One MCP server behind the gateway: its state, its reconnects, the names of its errors."""
+"""One MCP server behind the gateway: the links to it, and which of them a request takes."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
+from mcp.shared.inbound import find_invalid_x_mcp_header
 
 from plugway.config import ServerConfig
-from plugway.dispatch.exchange import Log, Progress
-from plugway.upstream import faults
+from plugway.dispatch.exchange import Ask, Caller, Log, Progress, Session
+from plugway.timing import Limit
+from plugway.upstream.asked import asked_of, declared_per_request
 from plugway.upstream.backoff import Backoff
 from plugway.upstream.calls import Call
-from plugway.upstream.connection import Connection, Connector, Peer
+from plugway.upstream.changes import LIST_CHANGED, UPDATED
+from plugway.upstream.clients import ClientLinks
 from plugway.upstream.connector import SdkConnector
-from plugway.upstream.errors import (
-    ConnectFailedError,
-    Fault,
-    NoAnswerError,
-    ServerTimeoutError,
-)
-from plugway.upstream.status import State, UpstreamStatus
-from plugway_hookspecs import ServerUnavailableError
+from plugway.upstream.errors import ServerTimeoutError
+from plugway.upstream.levels import LEVELS, level_index
+from plugway.upstream.link import Link
+from plugway.upstream.slots import Slot
+from plugway.upstream.status import UpstreamStatus
+from plugway.upstream.values import as_object
+from plugway.upstream.watching import Updated, follow
+from plugway_hookspecs import ServerError, ServerUnavailableError
 from plugway_hookspecs.frozen import EMPTY
 
 CONNECTED = "connected"
 """What listeners to list changes get after each connect."""
 
+Listener = Callable[[str, object], None]
+"""Takes a notification's method and the link that it came on."""
+
+log = logging.getLogger(__name__)
+
 
 class Upstream:
-    """One configured MCP server: at most one connection, made on demand, remade by itself.
+    """One configured MCP server.
 
-    While the server is down, requests fail at once and `run` keeps trying in the background.
+    `main` is the link for whatever no client has to be asked about; clients that the server may ask
+    something have others where its era demands it.
     """
 
     def __init__(self, name: str, config: ServerConfig, *, one_client: bool = False) -> None:
         self.name = name
         self.config = config
-        self._connector: Connector = SdkConnector(
-            name, config, self._announce, one_client=one_client
-        )
+        connector = SdkConnector(name, config, self._main_event, one_client=one_client)
+        self.main = Link(name, connector, self._connected)
+        self._clients = ClientLinks(name, config, self._event, self._connected)
         self._slots = anyio.Semaphore(config.max_concurrency, fast_acquire=True)
-        self._listeners: dict[object, Callable[[str], None]] = {}
-        self._backoff = Backoff()
-        self._state: State = "idle"
-        self._changed = anyio.Event()
-        self._wanted = anyio.Event()
-        self._connection: Connection | None = None
-        self._peer: Peer | None = None
-        self._fault: Fault | None = None
-        self._retry_at: float | None = None
+        self._listeners: dict[object, Listener] = {}
+        self._sessionless = False
+        """Whether a server of both eras turned out not to keep sessions of the older one."""
 
     @property
     def capabilities(self) -> Mapping[str, Any]:
         """What the server declared when it was connected last; empty before."""
-        return self._peer.capabilities if self._peer else EMPTY
+        return self.main.capabilities
 
     @property
     def status(self) -> UpstreamStatus:
         """A snapshot of the upstream."""
-        peer = self._peer or Peer("legacy", "")
-        fault = self._fault or Fault("")
-        return UpstreamStatus(
-            name=self.name,
-            state=self._state,
-            era=peer.era if self._peer else "",
-            protocol_version=peer.protocol_version,
-            server_info=peer.server_info,
-            capabilities=peer.capabilities,
-            instructions=peer.instructions,
-            error=f"server {self.name!r} {fault.reason}" if self._fault else "",
-            hint=fault.hint,
-            stderr_tail=self._connector.stderr_tail,
-            retry_in=self._retry_in(),
-        )
+        return self.main.status
 
-    def on_list_changed(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        """Call `listener` with each list-changed notification's method; returns the way to stop.
+    @property
+    def sessions(self) -> int:
+        """How many links clients have to it."""
+        return len(self._clients)
 
-        It is called with `connected` after each connect; it may not raise, nor block.
+    def on_list_changed(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each list-changed notification's method and the link it came on.
+
+        It is called with `connected` after each connect; it may not raise, nor block. Returns the
+        way to stop.
         """
         token = object()
         self._listeners[token] = listener
@@ -85,7 +82,39 @@ class Upstream:
 
     async def connect(self) -> None:
         """Connect if there is no live connection; raises `ServerUnavailableError`."""
-        await self._live()
+        await self.main.connect()
+
+    def link(self, caller: Caller | None) -> Link:
+        """Return the link that a client's requests take, as far as the server is known by now."""
+        peer = self.main.peer
+        era = self.config.era
+        if caller is None or peer is None or era == "modern":
+            return self.main
+        asks = self.asks(caller)
+        if caller.session is None:
+            return (self._legacy_link(asks) if peer.era == "legacy" else None) or self.main
+        wanted = era == "mirror" or bool(asks)
+        if not wanted or self._sessionless or not self._keeps_sessions:
+            return self.main
+        return self._clients.of_session(caller.session, asks) or self.main
+
+    def refuses(self, tool: Mapping[str, Any]) -> str:
+        """Say why a tool that the server lists can't be called through it; empty if it can.
+
+        Some of its arguments may have to be mirrored in HTTP headers (2026-07-28, SEP-2243).
+        """
+        peer = self.main.peer
+        if self.config.transport != "http" or peer is None or peer.era == "legacy":
+            return ""
+        return find_invalid_x_mcp_header(as_object(tool.get("inputSchema"))) or ""
+
+    def asks(self, caller: Caller | None) -> Mapping[str, Any]:
+        """Return what the server may ask a client: the capabilities that it is told of."""
+        return EMPTY if caller is None else asked_of(caller.capabilities, self.config.asks)
+
+    def pushes(self, caller: Caller | None) -> bool:
+        """Whether the server asks the client in the middle of a request, and waits."""
+        return self.link(caller) is not self.main
 
     async def request(
         self,
@@ -97,6 +126,8 @@ class Upstream:
         on_log: Log | None = None,
         log_level: str | None = None,
         tool_schema: Mapping[str, Any] | None = None,
+        caller: Caller | None = None,
+        on_ask: Ask | None = None,
     ) -> dict[str, Any]:
         """Send one request (any method) and return its raw result.
 
@@ -104,106 +135,167 @@ class Upstream:
         it the server's configured one holds. `on_progress` asks the server for progress; `on_log`
         takes the params of log messages, at `log_level` where the server is told per request.
         `tool_schema` is the input schema of the tool that is called: some arguments are mirrored
-        in HTTP headers. Cancelling the caller cancels the request.
+        in HTTP headers. `caller` is what the server may know of the client, and `on_ask` answers
+        what it asks meanwhile. Cancelling the caller cancels the request.
 
         Raises `ServerError` for a JSON-RPC error, `ServerTimeoutError` when time is up and
         `ServerUnavailableError` when there is no answer for another reason. Nothing is sent twice
         that the server may have processed.
         """
-        call = Call(method, params, on_progress, on_log, log_level, tool_schema)
+        call = Call(method, params, on_progress, on_log, log_level, tool_schema, on_ask=on_ask)
         limit = self.config.timeout if timeout is None else timeout
-        with anyio.move_on_after(limit):
-            async with self._slots:
-                return await self._send(call)
-        did_not = "connect" if self._state == "connecting" else f"answer {method}"
+        with anyio.move_on_after(limit) as scope:
+            async with Slot(self._slots) as slot:
+                if on_ask is not None:
+                    call.waiting = partial(_waiting, Limit(scope), slot)
+                return await self._send(call, caller)
+        did_not = "connect" if self.main.state == "connecting" else f"answer {method}"
         message = f"server {self.name!r} did not {did_not} within {limit:g} s"
         raise ServerTimeoutError(message, server=self.name, timeout=limit)
 
-    async def run(self) -> None:
-        """Own the connection: make it when it is first wanted, remake it when it is lost.
+    async def watch(
+        self,
+        uris: Sequence[str],
+        caller: Caller | None,
+        updated: Updated,
+        started: Callable[[], None],
+    ) -> None:
+        """Call `updated` with the URI of each of these resources that changes; until cancelled.
 
-        Runs until it is cancelled; nothing of it is left then, and requests fail.
+        `started` is called once the server has agreed. Reconnects by itself, and calls `updated`
+        for what may have changed meanwhile. Returns when the upstream is closed. Raises
+        `ServerError` where the server refuses, and `ServerUnavailableError` where it can't be asked
+        the first time.
         """
-        try:
-            async with self._connector.resources(), anyio.create_task_group() as tasks:
-                await self._wanted.wait()
-                while True:
-                    await self._attempt(tasks)
-        finally:
-            self._connection, self._retry_at = None, None
-            self._enter("down", faults.SHUT_DOWN)
+        backoff, stands = Backoff(), False
 
-    async def _attempt(self, tasks: TaskGroup) -> None:
-        """Connect and stay until the connection is over; then, or on failure, wait a while."""
-        self._enter("connecting", self._fault)
-        try:
-            connection: Connection = await tasks.start(self._connector.serve)
-        except ConnectFailedError as error:
-            await self._pause(error.fault, self._backoff.failed())
-            return
-        began = anyio.current_time()
-        self._backoff.connected()
-        self._connection, self._peer = connection, connection.peer
-        self._enter("up")
-        self._announce(CONNECTED)
-        await connection.over.wait()
-        self._connection = None
-        fault = connection.fault or faults.GONE
-        await self._pause(fault, self._backoff.lost(anyio.current_time() - began))
+        def stand() -> None:
+            nonlocal stands
+            if stands:
+                for uri in uris:
+                    updated(uri)
+            stands = True
+            started()
 
-    async def _pause(self, fault: Fault, delay: float) -> None:
-        self._fault = fault
-        if delay:
-            self._retry_at = anyio.current_time() + delay
-            self._enter("down", fault)
-            await anyio.sleep(delay)
-            self._retry_at = None
+        while not self.main.closed:
+            began = anyio.current_time()
+            try:
+                await follow(await self._reach(caller), uris, updated, stand)
+            except ServerUnavailableError:
+                if not stands:
+                    raise
+            await anyio.sleep(backoff.lost(anyio.current_time() - began))
 
-    def _enter(self, state: State, fault: Fault | None = None) -> None:
-        self._state = state
-        self._fault = fault
-        self._changed.set()
-        self._changed = anyio.Event()
+    async def tell(self, session: Session, method: str) -> None:
+        """Pass a client's notification on, if the client has a link of its own."""
+        if (link := self._clients.known(session)) is not None:
+            await link.tell(method)
 
-    def _announce(self, event: str) -> None:
-        for listener in list(self._listeners.values()):
-            listener(event)
+    async def set_level(self, session: Session, level: str) -> None:
+        """Have the server log for a client, if the client has a link of its own."""
+        if (link := self._clients.known(session)) is not None and link.state == "up":
+            link.level = level_index(None)
+            await self._set_level(link, level)
 
-    async def _live(self) -> Connection:
-        """Return the live connection, waiting for the attempt that is under way."""
-        self._wanted.set()
-        while True:
-            connection = self._connection
-            if connection is not None and not connection.over.is_set():
-                return connection
-            if self._state == "down":
-                raise self._unavailable(self._fault or faults.GONE)
-            await self._changed.wait()
+    async def run(self) -> None:
+        """Own the links until cancelled; nothing of them is left then, and requests fail."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._clients.run)
+            await self.main.run()
 
-    async def _send(self, call: Call) -> dict[str, Any]:
-        try:
-            return await self._send_once(call)
-        except NoAnswerError as error:
-            if not error.fault.unsent:
-                raise self._unavailable(error.fault) from None
-        try:
-            return await self._send_once(call)
-        except NoAnswerError as error:
-            raise self._unavailable(error.fault) from None
+    @property
+    def _keeps_sessions(self) -> bool:
+        peer = self.main.peer
+        return peer is not None and (peer.era == "modern" or peer.session)
 
-    async def _send_once(self, call: Call) -> dict[str, Any]:
-        connection = await self._live()
-        return await connection.request(call)
-
-    def _unavailable(self, fault: Fault) -> ServerUnavailableError:
-        message = f"server {self.name!r} {fault}"
-        if (seconds := self._retry_in()) is not None:
-            message = (
-                f"server {self.name!r} is unavailable: it {fault}; next try in {seconds:.1f} s"
-            )
-        return ServerUnavailableError(message, server=self.name)
-
-    def _retry_in(self) -> float | None:
-        if self._retry_at is None:
+    def _legacy_link(self, asks: Mapping[str, Any]) -> Link | None:
+        """Return the link that clients without a session share to a server of sessions."""
+        if not asks or not self._keeps_sessions:
             return None
-        return max(0.0, self._retry_at - anyio.current_time())
+        if self.config.correlates:
+            return self._clients.shared(asks)
+        return self._clients.pool(asks).first
+
+    async def _send(self, call: Call, caller: Caller | None) -> dict[str, Any]:
+        link = await self._reach(caller)
+        if link is self.main:
+            call.capabilities = declared_per_request(self.asks(caller))
+        elif call.on_ask is not None and caller is not None and self._takes_turns(caller):
+            async with self._clients.pool(self.asks(caller)).lend() as lent:
+                return await self._send_on(lent, call)
+        return await self._send_on(link, call)
+
+    def _takes_turns(self, caller: Caller) -> bool:
+        return caller.session is None and not self.config.correlates
+
+    async def _send_on(self, link: Link, call: Call) -> dict[str, Any]:
+        if call.log_level is not None:
+            await self._set_level(link, call.log_level)
+        elif call.on_log is not None:
+            call.log_level = LEVELS[0]  # who was not told a level sends what it likes, or nothing
+        return await link.request(call)
+
+    async def _reach(self, caller: Caller | None) -> Link:
+        """Return the connected link for a caller; what connecting tells may lead to another."""
+        if caller is not None and self.main.peer is None:
+            await self.main.connect()
+        while (link := self.link(caller)) is not self.main:
+            try:
+                await link.connect()
+            except ServerUnavailableError:
+                if not self._is_no_session(link):
+                    raise
+            if self.link(caller) is link:
+                return link
+        return link
+
+    def _is_no_session(self, link: Link) -> bool:
+        """Whether a server of both eras turned the older one down; then nobody tries it again."""
+        peer = self.main.peer
+        self._sessionless |= link.refused and peer is not None and peer.era == "modern"
+        return self._sessionless
+
+    async def _set_level(self, link: Link, level: str) -> None:
+        """Have a server of the handshake era log as much as anybody on the link wants to know."""
+        peer, index = link.peer, level_index(level)
+        if peer is None or peer.era == "modern" or "logging" not in peer.capabilities:
+            return
+        if index < link.level:
+            link.level = index
+            try:
+                await link.request(Call("logging/setLevel", {"level": level}))
+            except (ServerError, ServerUnavailableError) as error:
+                log.info("server %r does not set its log level: %s", self.name, error)
+
+    def _connected(self, link: Link) -> None:
+        link.level = level_index(None)
+        peer, main = link.peer, self.main.peer
+        both = main is not None and main.era == "modern" and link is not self.main
+        if both and self.config.era == "auto" and peer is not None and not peer.session:
+            self._sessionless = True
+        self._announce(CONNECTED, link)
+
+    def _main_event(self, method: str, params: Mapping[str, Any]) -> None:
+        self._event(self.main, method, params)
+
+    def _event(self, link: Link, method: str, params: Mapping[str, Any]) -> None:
+        if method in LIST_CHANGED:
+            self._announce(method, link)
+        elif method == UPDATED:
+            for watcher in list(link.watched.get(str(params.get("uri")), ())):
+                watcher(str(params.get("uri")))
+
+    def _announce(self, event: str, link: Link) -> None:
+        for listener in list(self._listeners.values()):
+            listener(event, link)
+
+
+@asynccontextmanager
+async def _waiting(limit: Limit, slot: Slot) -> AsyncGenerator[None]:
+    """Let neither the server's time run nor others wait for it while a client is asked."""
+    with limit.stopped():
+        slot.give_back()
+        try:
+            yield
+        finally:
+            await slot.take()

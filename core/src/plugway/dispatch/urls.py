@@ -1,0 +1,31 @@
+"""URLs that a server of 2025-11-25 wants visited first, as a question of 2026-07-28."""
+
+from typing import Any
+
+from plugway.jsonrpc import URL_ELICITATION_REQUIRED
+from plugway.jsonvalues import is_array, is_object
+from plugway_hookspecs import ServerError
+
+
+def url_questions(error: ServerError) -> dict[str, Any] | None:
+    """Return the `input_required` result that a "URL elicitation required" error stands for.
+
+    None for any other error. There is no such error since 2026-07-28.
+    """
+    if error.code != URL_ELICITATION_REQUIRED or not is_object(error.data):
+        return None
+    wanted = error.data.get("elicitations")
+    if not is_array(wanted) or not wanted:
+        return None
+    questions = {
+        f"url-{index}": {
+            "method": "elicitation/create",
+            "params": {
+                key: value for key, value in each.items() if key not in {"elicitationId", "_meta"}
+            }
+            | {"mode": "url"},
+        }
+        for index, each in enumerate(wanted)
+        if is_object(each)
+    }
+    return {"resultType": "input_required", "inputRequests": questions}

@@ -1,0 +1,180 @@
+"""The links of clients: one for each session that a server can ask something, and some to share.
+
+A server of the handshake era learns at its handshake what it may ask, and asks whenever it likes.
+So a client with a session has a link of its own to it. Clients of the stateless era share one for
+each combination of what they can be asked: over HTTP, where a question comes with the answer that
+it belongs to; over a pipe they take turns, since nothing tells there whom a question is for.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from weakref import WeakSet
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from plugway.config import ServerConfig
+from plugway.dispatch.exchange import Session
+from plugway.upstream.asked import declared_in_session
+from plugway.upstream.connector import SdkConnector, Terms
+from plugway.upstream.link import Link
+from plugway.upstream.pool import Pool
+
+MAX_TOLD = 1000
+"""Notifications that wait for one slow client; what is over is dropped."""
+
+REAP_SECONDS = 15.0
+"""How often idle links are looked for, at least."""
+
+log = logging.getLogger(__name__)
+
+Event = Callable[[Link, str, Mapping[str, Any]], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    scope: anyio.CancelScope
+    drop: Callable[[Link], object]
+    session: Session | None
+    told: MemoryObjectReceiveStream[tuple[str, Mapping[str, Any]]]
+
+
+class ClientLinks:
+    """The links of one server's clients; `run` owns them."""
+
+    def __init__(
+        self,
+        server: str,
+        config: ServerConfig,
+        on_event: Event,
+        on_connected: Callable[[Link], None],
+    ) -> None:
+        """Prepare; `on_event` takes the notifications that are for no request."""
+        self.server = server
+        self.config = config
+        self._on_event = on_event
+        self._on_connected = on_connected
+        self._tasks: TaskGroup | None = None
+        self._sessions: dict[Session, Link] = {}
+        self._shared: dict[str, Link] = {}
+        self._pools: dict[str, Pool] = {}
+        self._open: dict[Link, _Open] = {}
+        self._followed: WeakSet[Session] = WeakSet()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def run(self) -> None:
+        """Own the links until cancelled, and close those that nobody has used for a while."""
+        async with anyio.create_task_group() as self._tasks:
+            try:
+                while True:
+                    await anyio.sleep(min(self.config.session_idle / 4, REAP_SECONDS))
+                    self._reap()
+            finally:
+                self._tasks.cancel_scope.cancel()
+
+    def of_session(self, session: Session, asks: Mapping[str, Any]) -> Link | None:
+        """Return the session's own link; None where there are too many of them."""
+        if (link := self._sessions.get(session)) is not None:
+            return link
+        terms = Terms("legacy", declared_in_session(asks), partial(session.ask, self.server))
+        link = self._make(terms, lambda _: self._sessions.pop(session), session)
+        if link is not None:
+            self._sessions[session] = link
+            if session not in self._followed:
+                self._followed.add(session)
+                session.on_close(partial(self._leave, session))
+        return link
+
+    def known(self, session: Session) -> Link | None:
+        """Return the session's own link, if it has one."""
+        return self._sessions.get(session)
+
+    def shared(self, asks: Mapping[str, Any]) -> Link | None:
+        """Return the link of clients that can be asked the same; None where there are too many."""
+        key = repr(asks)
+        if (link := self._shared.get(key)) is None:
+            link = self._make(Terms("legacy", asks), lambda _: self._shared.pop(key))
+            if link is not None:
+                self._shared[key] = link
+        return link
+
+    def pool(self, asks: Mapping[str, Any]) -> Pool:
+        """Return the pool of clients that can be asked the same."""
+        key = repr(asks)
+        if (pool := self._pools.get(key)) is None:
+
+            def make() -> Link | None:
+                drop = self._pools[key].drop
+                return self._make(Terms("legacy", asks), drop, alone=True)
+
+            pool = self._pools[key] = Pool(make)
+        return pool
+
+    def _make(
+        self,
+        terms: Terms,
+        drop: Callable[[Link], object],
+        session: Session | None = None,
+        *,
+        alone: bool = False,
+    ) -> Link | None:
+        if self._tasks is None or not self._room():
+            return None
+        send, told = anyio.create_memory_object_stream[tuple[str, Mapping[str, Any]]](MAX_TOLD)
+
+        def event(method: str, params: Mapping[str, Any]) -> None:
+            self._on_event(link, method, params)
+            if session is not None:
+                try:
+                    send.send_nowait((method, params))
+                except anyio.WouldBlock:
+                    log.warning("server %r floods a client with %s", self.server, method)
+
+        one_client = session is not None or alone
+        connector = SdkConnector(
+            self.server, self.config, event, one_client=one_client, terms=terms
+        )
+        link = Link(self.server, connector, self._on_connected)
+        self._open[link] = opened = _Open(anyio.CancelScope(), drop, session, told)
+        self._tasks.start_soon(self._run, link, opened)
+        return link
+
+    @staticmethod
+    async def _run(link: Link, opened: _Open) -> None:
+        with opened.scope, opened.told:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(link.run)
+                if opened.session is not None:
+                    async for method, params in opened.told:
+                        await opened.session.tell(method, params)
+
+    def _room(self) -> bool:
+        if len(self._open) < self.config.session_limit:
+            return True
+        log.warning(
+            "server %r has %d connections for clients: further ones share one on which it can ask "
+            "them nothing (max_sessions)",
+            *(self.server, len(self._open)),
+        )
+        return False
+
+    def _reap(self) -> None:
+        before = anyio.current_time() - self.config.session_idle
+        for link in list(self._open):
+            if not link.busy and link.used < before:
+                self._close(link)
+
+    def _leave(self, session: Session) -> None:
+        if (link := self._sessions.get(session)) is not None:
+            self._close(link)
+
+    def _close(self, link: Link) -> None:
+        opened = self._open.pop(link)
+        opened.drop(link)
+        opened.scope.cancel()

@@ -1,0 +1,51 @@
+"""Links that are lent to one request at a time, as nothing else tells whom a question is for."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+
+from plugway.upstream.link import Link
+
+
+class Pool:
+    """Links of one kind, made as they are needed; requests wait where no more can be made."""
+
+    def __init__(self, make: Callable[[], Link | None]) -> None:
+        """Make links with `make`, which returns None where there are enough."""
+        self._make = make
+        self._links: list[Link] = []
+        self._lent: set[Link] = set()
+        self._returned = anyio.Event()
+
+    @property
+    def first(self) -> Link | None:
+        """The one that stands for all: what lists are fetched through."""
+        return self._links[0] if self._links else self._grow()
+
+    def drop(self, link: Link) -> None:
+        """Forget a link that is closed."""
+        if link in self._links:
+            self._links.remove(link)
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncGenerator[Link]:
+        """Lend a link for a block."""
+        while (link := self._free()) is None:
+            await self._returned.wait()
+        self._lent.add(link)
+        try:
+            yield link
+        finally:
+            self._lent.remove(link)
+            self._returned.set()
+            self._returned = anyio.Event()
+
+    def _free(self) -> Link | None:
+        return next((link for link in self._links if link not in self._lent), None) or self._grow()
+
+    def _grow(self) -> Link | None:
+        link = self._make()
+        if link is not None:
+            self._links.append(link)
+        return link

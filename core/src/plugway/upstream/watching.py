@@ -1,0 +1,92 @@
+"""Follow resources of one server, in the manner of its era, until nobody wants to know any more."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from plugway.upstream.calls import Call
+from plugway.upstream.link import Link
+from plugway.upstream.values import as_object, as_strings
+from plugway_hookspecs import PlugwayError, ServerError
+
+FAREWELL_SECONDS = 5.0
+"""How long a server may take to hear that a subscription is over."""
+
+Updated = Callable[[str], None]
+"""Takes the URI of a resource that has changed; may not raise, nor block."""
+
+
+async def follow(
+    link: Link, uris: Sequence[str], updated: Updated, started: Callable[[], None]
+) -> None:
+    """Follow resources on one connection until that is over; `started` is called once it stands.
+
+    Raises `ServerError` where the server refuses, and `ServerUnavailableError`.
+    """
+    connection = await link.connect()
+    async with _registered(link, uris, updated):
+        if connection.peer.era == "modern":
+            await _listen(link, uris, started)
+            return
+        for uri in uris:
+            if len(link.watched[uri]) == 1:
+                await link.request(Call("resources/subscribe", {"uri": uri}))
+        started()
+        await connection.over.wait()
+
+
+@asynccontextmanager
+async def _registered(link: Link, uris: Sequence[str], updated: Updated) -> AsyncGenerator[None]:
+    for uri in uris:
+        link.watched.setdefault(uri, []).append(updated)
+    try:
+        yield
+    finally:
+        over = [uri for uri in uris if _unregister(link, uri, updated)]
+        peer = link.peer
+        if over and peer is not None and peer.era == "legacy" and link.state == "up":
+            await _unsubscribe(link, over)
+
+
+def _unregister(link: Link, uri: str, updated: Updated) -> bool:
+    """Forget one who wanted to know of a resource; True if it was the last."""
+    link.watched[uri].remove(updated)
+    if link.watched[uri]:
+        return False
+    del link.watched[uri]
+    return True
+
+
+async def _unsubscribe(link: Link, uris: Sequence[str]) -> None:
+    with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
+        for uri in uris:
+            try:
+                await link.request(Call("resources/unsubscribe", {"uri": uri}))
+            except PlugwayError:
+                return
+
+
+async def _listen(link: Link, uris: Sequence[str], started: Callable[[], None]) -> None:
+    refused: list[str] = []
+
+    def acknowledged(params: Mapping[str, Any]) -> None:
+        honored = as_strings(as_object(params.get("notifications")).get("resourceSubscriptions"))
+        refused.extend(set(uris) - set(honored))
+        if refused:
+            scope.cancel()
+        else:
+            started()
+
+    call = Call(
+        "subscriptions/listen",
+        {"notifications": {"resourceSubscriptions": list(uris)}},
+        on_acknowledged=acknowledged,
+        background=True,
+    )
+    with anyio.CancelScope() as scope:
+        await link.request(call)
+    if refused:
+        message = f"the server does not tell of changes of {refused[0]}"
+        raise ServerError(message, server=link.server, code=-32602)
