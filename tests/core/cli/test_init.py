@@ -158,7 +158,7 @@ def test_the_gateway_itself_and_what_it_can_t_use_are_left_out_with_the_reason(
         {
             "mcpServers": {
                 "me": {"command": "/usr/bin/plugway", "args": ["serve", "--stdio"]},
-                "old": {"type": "sse", "url": "https://old.example/sse"},
+                "bad": {"type": "carrier-pigeon", "url": "https://bad.example/"},
                 "good": {"command": "good"},
             }
         },
@@ -166,7 +166,7 @@ def test_the_gateway_itself_and_what_it_can_t_use_are_left_out_with_the_reason(
     done = plugway("init")
     assert servers() == {"good": {"command": "good"}}
     assert "'me' is plugway itself" in done.out
-    assert "'old' left out: the old HTTP+SSE transport is not spoken" in done.out
+    assert "'bad' left out: expected 'stdio', 'http', " in done.out
 
 
 def test_an_unreadable_file_is_left_out_when_found_and_an_error_when_named(

@@ -81,9 +81,9 @@ def test_http_servers_are_read_in_every_client_s_words(key: str, kind: str | Non
     assert read_server.headers == {"X": "t"}
 
 
-def test_an_sse_server_is_refused_clearly() -> None:
-    text = '{"mcpServers": {\n"a": {"type": "sse", "url": "https://h.example/sse"}}}'
-    assert refusal(text).startswith(".mcp.json:2: mcpServers.a: the old HTTP+SSE transport")
+def test_an_sse_server_is_taken_as_it_is() -> None:
+    config = read({"mcpServers": {"a": {"type": "sse", "url": "https://h.example/sse"}}})
+    assert config.servers["a"].type == "sse"
 
 
 def test_vs_code_s_block_is_called_servers() -> None:

@@ -194,13 +194,21 @@ def test_plugins_on_the_same_server_share_it() -> None:
     assert [plugin.config["plugin"] for plugin in config.plugins] == ["a", "b", "a b", "a-b"]
 
 
+def test_a_plugin_server_of_the_old_transport_is_reached_over_it() -> None:
+    config = read("""
+        plugins:
+          - {name: old, kind: external, mcp: {proto: SSE, url: http://h/sse}}
+    """)
+    assert (config.servers["old"].type, config.servers["old"].url) == ("sse", "http://h/sse")
+
+
 @pytest.mark.parametrize(
     ("mcp", "cause"),
     [
-        ("{proto: SSE, url: http://h}", "`mcp` needs proto STREAMABLEHTTP with url, or STDIO"),
-        ("{proto: STREAMABLEHTTP}", "`mcp` needs proto STREAMABLEHTTP with url, or STDIO"),
-        ("{proto: STDIO}", "`mcp` needs proto STREAMABLEHTTP with url, or STDIO"),
-        ("{url: http://h}", "`mcp` needs proto STREAMABLEHTTP with url, or STDIO"),
+        ("{proto: SSE}", "`mcp` needs proto STREAMABLEHTTP or SSE with url, or STDIO"),
+        ("{proto: STREAMABLEHTTP}", "`mcp` needs proto STREAMABLEHTTP or SSE with url, or STDIO"),
+        ("{proto: STDIO}", "`mcp` needs proto STREAMABLEHTTP or SSE with url, or STDIO"),
+        ("{url: http://h}", "`mcp` needs proto STREAMABLEHTTP or SSE with url, or STDIO"),
         ("{proto: STREAMABLEHTTP, url: http://h, uds: /x}", "`uds` has no equivalent here"),
         ("{proto: STREAMABLEHTTP, url: http://h, tls: {a: b}}", "`tls` has no equivalent here"),
         ("null, grpc: {target: x}", "grpc is not spoken"),

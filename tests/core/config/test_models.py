@@ -205,7 +205,8 @@ def test_servers_without_prefix_and_hidden_ones_do_not_collide() -> None:
         ("{url: http://h, inherit_env: [A]}", "inherit_env belongs to `command`"),
         ("{url: http://h, type: stdio}", "`type` contradicts `url`"),
         ("{command: x, type: http}", "`type` contradicts `command`"),
-        ("{type: sse, url: http://h}", "the old HTTP+SSE transport is not spoken"),
+        ("{command: x, type: sse}", "`type` contradicts `command`"),
+        ("{type: sse, url: http://h, era: modern}", "`type: sse` is of the legacy era"),
         ("{command: ''}", "needs at least 1 character"),
         ("{url: h}", "expected an address such as https://host/mcp"),
         ("{url: 'ftp://h/x'}", "expected an address"),
@@ -224,7 +225,7 @@ def test_a_server_that_cannot_be_reached_so_is_refused(text: str, expected: str)
     assert expected in refusal(f"mcpServers:\n  a: {text}")
 
 
-@pytest.mark.parametrize("kind", ["http", "streamable-http"])
+@pytest.mark.parametrize("kind", ["http", "streamable-http", "sse"])
 def test_the_type_that_clients_write_is_accepted(kind: str) -> None:
     assert server(f"type: {kind}, url: http://h/mcp").transport == "http"
 

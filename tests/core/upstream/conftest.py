@@ -16,6 +16,11 @@ import pytest
 import uvicorn
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
+from mcp.server import Server
+from mcp.server.sse import SseServerTransport
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
 
 SERVERS = Path(__file__).parent / "servers"
 
@@ -54,10 +59,10 @@ def http_server() -> HttpServer:
     """Serve an ASGI application over HTTP; gives the URL of its MCP endpoint."""
 
     @asynccontextmanager
-    async def serve(app: Any) -> AsyncGenerator[str]:
+    async def serve(app: Any, port: int = 0) -> AsyncGenerator[str]:
         config = uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_server(("127.0.0.1", port)) as listener:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(server.serve, [listener])
                 try:
@@ -66,6 +71,28 @@ def http_server() -> HttpServer:
                     server.should_exit = server.force_exit = True
 
     return serve
+
+
+@pytest.fixture
+def sse_app() -> Callable[[Server[Any]], Starlette]:
+    """Make the ASGI application of an SDK server that speaks HTTP+SSE; GET `/mcp` is its stream."""
+
+    def make(server: Server[Any]) -> Starlette:
+        transport = SseServerTransport("/messages/")
+
+        class Stream:
+            async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+                async with transport.connect_sse(scope, receive, send) as (read, write):
+                    await server.run(read, write, server.create_initialization_options())
+
+        return Starlette(
+            routes=[
+                Route("/mcp", Stream(), methods=["GET"]),
+                Mount("/messages/", app=transport.handle_post_message),
+            ]
+        )
+
+    return make
 
 
 Answer = Callable[[str, dict[str, str], Any], Any]

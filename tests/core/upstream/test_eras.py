@@ -1,4 +1,4 @@
-"""The same behaviour over both transports and in both eras."""
+"""The same behaviour over all transports and in both eras."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,7 +23,7 @@ def era(request: pytest.FixtureRequest) -> Era:
     return chosen
 
 
-@pytest.fixture(params=["stdio", "http"])
+@pytest.fixture(params=["stdio", "http", "sse"])
 def transport(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -35,7 +35,11 @@ def opened(
     sdk_program: dict[str, Any],
     sdk_server: ModuleType,
     http_server: Callable[..., AbstractAsyncContextManager[str]],
+    sse_app: Callable[..., Any],
 ) -> Opened:
+    if (transport, era) == ("sse", "modern"):
+        pytest.skip("the old transport has no modern era")
+
     @asynccontextmanager
     async def over_stdio() -> AsyncGenerator[Upstream]:
         config = ServerConfig(**sdk_program, era=era)
@@ -49,7 +53,14 @@ def opened(
             async with open_upstreams({"both": config}) as upstreams:
                 yield upstreams["both"]
 
-    return over_stdio if transport == "stdio" else over_http
+    @asynccontextmanager
+    async def over_sse() -> AsyncGenerator[Upstream]:
+        async with http_server(sse_app(sdk_server.server)) as url:
+            config = ServerConfig(url=url, type="sse")
+            async with open_upstreams({"both": config}, one_client=True) as upstreams:
+                yield upstreams["both"]
+
+    return {"stdio": over_stdio, "http": over_http, "sse": over_sse}[transport]
 
 
 def tool(name: str, **arguments: Any) -> dict[str, Any]:

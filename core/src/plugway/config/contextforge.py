@@ -211,11 +211,13 @@ def _server(mcp: Node) -> tuple[Node, str]:
     server = {"expose": _like(mcp, value=False)}
     if proto == "STREAMABLEHTTP" and "url" in entries:
         server["url"] = entries["url"]
+    elif proto == "SSE" and "url" in entries:
+        server |= {"type": _like(mcp, "sse"), "url": entries["url"]}
     elif proto == "STDIO" and ("cmd" in entries or "script" in entries):
         server |= _program(entries)
         server |= {key: entries[key] for key in ("env", "cwd") if key in entries}
     else:
-        return mcp, "`mcp` needs proto STREAMABLEHTTP with url, or STDIO with script or cmd"
+        return mcp, "`mcp` needs proto STREAMABLEHTTP or SSE with url, or STDIO with script or cmd"
     return Node(server, mcp.line, mcp.path), ""
 
 

@@ -46,7 +46,11 @@ class ServerConfig(Model):
     """An MCP server behind the gateway; `command` or `url` says how to reach it."""
 
     type: Literal["stdio", "http", "streamable-http", "sse"] | None = None
-    """The transport, where a client's configuration names it; follows from the other keys."""
+    """The transport, where a client's configuration names it; follows from the other keys.
+
+    `sse` is the old HTTP+SSE transport (2024-11-05); without a `type` it is tried where the server
+    takes no POST.
+    """
     command: str | None = Field(default=None, min_length=1)
     """The program to start; it speaks MCP on its standard input and output."""
     args: list[str] = Field(default=[], repr=False)
@@ -61,7 +65,7 @@ class ServerConfig(Model):
     cwd: Path | None = None
     """The folder the program starts in."""
     url: Url | None = Field(default=None, repr=False)
-    """The address of a streamable HTTP server."""
+    """The address of an HTTP server: its MCP endpoint, or with HTTP+SSE its event stream."""
     headers: Headers = Field(default={}, repr=False)
     """HTTP headers sent with every request, such as `Authorization`."""
     prefix: Prefix | None = None
@@ -112,8 +116,6 @@ class ServerConfig(Model):
 
     @model_validator(mode="after")
     def _one_transport(self) -> "ServerConfig":
-        if self.type == "sse":
-            raise problem("sse", "the old HTTP+SSE transport is not spoken: use streamable HTTP")
         if (self.command is None) == (self.url is None):
             raise problem("transport", "needs either `command` or `url`, and not both")
         foreign = {"headers"} if self.command else {"args", "env", "inherit_env", "cwd"}
@@ -123,6 +125,8 @@ class ServerConfig(Model):
         if self.type and (self.type == "stdio") != (self.transport == "stdio"):
             key = "command" if self.command else "url"
             raise problem("transport", "`type` contradicts `{key}`: remove it", key=key)
+        if self.type == "sse" and self.era == "modern":
+            raise problem("sse", "`type: sse` is of the legacy era: remove `era`")
         return self
 
 

@@ -17,11 +17,13 @@ from plugway.foreign import stack
 from plugway.upstream import faults
 from plugway.upstream.connection import Connection, Peer
 from plugway.upstream.errors import ConnectFailedError, Fault, NoAnswerError
+from plugway.upstream.fallback import Fallback
 from plugway.upstream.http import http_pool, http_transport
 from plugway.upstream.inbox import Notified
 from plugway.upstream.negotiation import NotSpokenError, negotiate
 from plugway.upstream.output import Output
 from plugway.upstream.sdk import SdkConnection
+from plugway.upstream.sse import sse_transport
 from plugway.upstream.stdio import stdio_transport
 from plugway_hookspecs import ServerError
 from plugway_hookspecs.frozen import EMPTY
@@ -70,6 +72,7 @@ class SdkConnector:
         self._output = Output(server)
         self._pool: httpx2.AsyncBaseTransport | None = None
         self._era = ""
+        self._fallback = Fallback(config)
         self._one_program = anyio.Lock()
 
     @property
@@ -90,7 +93,7 @@ class SdkConnector:
         """Own one connection; see `Connector.serve`."""
         if self._http and self._pool is None:
             raise ConnectFailedError(faults.NO_CERTIFICATES)
-        era = self._era or self._terms.era
+        era = "legacy" if self._fallback.sse else self._era or self._terms.era
         while True:
             try:
                 if self._http:
@@ -98,13 +101,13 @@ class SdkConnector:
                 async with self._one_program:  # two of them might fight over files and ports
                     return await self._serve(era, task_status)
             except ConnectFailedError as failure:
-                era = self._other_era(era, failure)
+                era = self._other_era(era, failure) or self._fallback.turn(failure)
                 if not era:
-                    raise
+                    raise self._fallback.give_up(failure) from None
 
     def _other_era(self, era: str, failure: ConnectFailedError) -> str:
         """Return the era in which to try once more, at once; empty for none."""
-        if self._terms.era != "auto":
+        if self._terms.era != "auto" or self._fallback.sse:
             return ""
         if era == self._era and failure.refused:
             self._era = ""
@@ -115,7 +118,7 @@ class SdkConnector:
     async def _serve(self, era: str, task_status: TaskStatus[Connection]) -> None:
         connection = SdkConnection(
             self._server,
-            http=self._http,
+            http=self._http and not self._fallback.sse,
             one_client=self._one_client,
             on_event=self._on_event,
             on_ask=self._terms.on_ask,
@@ -130,11 +133,13 @@ class SdkConnector:
                 except ConnectFailedError as error:
                     failure = error
                 else:
-                    self._era = peer.era
+                    self._era = "" if self._fallback.settle() else peer.era
                     connection.agree(peer)
                     task_status.started(connection)
                     await connection.serve(peer)
                 tasks.cancel_scope.cancel()
+        except ConnectFailedError as error:
+            failure = failure or error
         except OSError as error:
             failure = failure or ConnectFailedError(self._not_started(error))
         except Exception as error:  # noqa: BLE001 - the SDK's transports may raise anything
@@ -148,7 +153,8 @@ class SdkConnector:
     def _transport(self, connection: SdkConnection) -> AbstractAsyncContextManager[Any]:
         if self._pool is None:
             return stdio_transport(self._config, connection.calls, self._output, connection.retire)
-        return http_transport(self._config, self._pool, connection.calls, connection.retire)
+        transport = sse_transport if self._fallback.sse else http_transport
+        return transport(self._config, self._pool, connection.calls, connection.retire)
 
     async def _negotiate(self, connection: SdkConnection, era: str) -> Peer:
         limit = self._config.connect_timeout
@@ -161,7 +167,8 @@ class SdkConnector:
                     capabilities=self._terms.capabilities,
                 )
                 # a pipe is a session, whatever is said
-                return peer if self._http else dataclasses.replace(peer, session=True)
+                http = self._http and not self._fallback.sse
+                return peer if http else dataclasses.replace(peer, session=True)
         except TimeoutError:
             fault = Fault(f"did not answer within {limit:g} s", "raise `connect_timeout`")
             raise ConnectFailedError(fault, silent=True) from None

@@ -1,5 +1,6 @@
 """Put into words why a transport failed; never the text of an exception, which may hold secrets."""
 
+import dataclasses
 import socket
 import ssl
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ STREAM_BROKEN = Fault("broke off its response before the answer")
 ABANDONED = Fault("was asked by a caller that has given up")
 NOT_JSON_RPC = Fault("answered with something that is not JSON-RPC")
 TOO_LONG = Fault("answered with a message that is too long to be read")
+NO_ENDPOINT = Fault(
+    "is no server of the old HTTP+SSE transport: it opens no event stream that names an endpoint",
+    "correct `url` (it usually ends in /sse), or remove `type`",
+)
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}
 
 NO_CERTIFICATES = Fault(
@@ -57,6 +62,26 @@ def of_status(status: int) -> Fault:
     """Say what an HTTP status means, where there is no JSON-RPC error with it."""
     phrase = f" ({_PHRASES[status]})" if status in _PHRASES else ""
     return Fault(f"answered HTTP {status}{phrase}", hints.from_status(status), status=status)
+
+
+def of_stream_status(status: int) -> Fault:
+    """Say what an HTTP status means where an event stream was asked for (HTTP+SSE)."""
+    hint = hints.from_stream_status(status)
+    return dataclasses.replace(of_status(status), hint=hint)
+
+
+def of_endpoint_status(status: int) -> Fault:
+    """Say what an HTTP status means where a message was posted to what the server named."""
+    hint = hints.from_endpoint_status(status)
+    return dataclasses.replace(of_status(status), hint=hint)
+
+
+def of_foreign_endpoint(url: str) -> Fault:
+    """Say that a server wants its messages, and our credentials, sent to another origin."""
+    return Fault(
+        f"wants messages sent to another origin, {public_url(url)}",
+        "set `url` to that address if it is the intended server",
+    )
 
 
 def of_spawn_error(error: OSError, command: str, cwd: str) -> Fault:

@@ -18,13 +18,13 @@ from plugway.upstream.calls import Call, Calls
 from plugway.upstream.connection import MAX_MESSAGE_BYTES
 from plugway.upstream.envelope import CALL_HEADER
 from plugway.upstream.errors import Fault, NoAnswerError
+from plugway.upstream.origin import content_type, copy, send_within_origin
 from plugway.upstream.streams import AbortableStream
 
 NOTICE_TIMEOUT = 5.0
 """Seconds for a message that has no answer; the SDK sends nothing else meanwhile."""
 FAREWELL_TIMEOUT = 2.0
 """Seconds for ending a session."""
-MAX_REDIRECTS = 3
 
 SESSION_HEADER = "mcp-session-id"
 _SESSION_CODES = frozenset({-32000, -32001, -32600})
@@ -82,7 +82,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         response = await self._follow(request)
         call.session = SESSION_HEADER in response.headers
         stream = response.stream
-        events = response.is_success and _content_type(response) == "text/event-stream"
+        events = response.is_success and content_type(response) == "text/event-stream"
         if events and isinstance(stream, httpx2.AsyncByteStream):
             response.stream = abortable = AbortableStream(stream)
             call.abort = abortable.abort
@@ -115,30 +115,16 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         return httpx2.Response(204 if closing else 202, request=request)
 
     async def _follow(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request, and again where the server redirects it within its own origin."""
-        request = _copy(request, url=self._url)
-        for _ in range(MAX_REDIRECTS):
-            response = await self._send(request)
-            if not response.has_redirect_location:
-                return response
-            await response.aclose()
-            request = _copy(request, url=_redirected(request, response))
-        raise NoAnswerError(Fault("redirects without end", "correct `url`"))
-
-    async def _send(self, request: httpx2.Request) -> httpx2.Response:
-        try:
-            response = await self._pool.handle_async_request(request)
-        except httpx2.HTTPError as error:
-            raise NoAnswerError(faults.of_http_error(error, str(self._url))) from None
-        response.headers.pop("set-cookie", None)  # callers share the connection, not a cookie jar
-        return response
+        """Send a request, without the header that was only for us."""
+        mark = CALL_HEADER.encode()
+        return await send_within_origin(self._pool, copy(request, url=self._url, without=mark))
 
     async def _checked(
         self, request: httpx2.Request, response: httpx2.Response, request_id: int
     ) -> httpx2.Response:
         """Read an answer that is no stream; raises `NoAnswerError` if it is not JSON-RPC."""
         body = await self._read(response)
-        json = _content_type(response) == "application/json"
+        json = content_type(response) == "application/json"
         message = _message(body, request_id) if json else None
         status = response.status_code
         if SESSION_HEADER in request.headers and _session_lost(status, message):
@@ -167,38 +153,6 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         finally:
             await response.aclose()
         return b"".join(chunks)
-
-
-def _content_type(response: httpx2.Response) -> str:
-    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _copy(request: httpx2.Request, *, url: httpx2.URL) -> httpx2.Request:
-    """Return the request for another URL, without the header that was only for us."""
-    mark = CALL_HEADER.encode()
-    return httpx2.Request(
-        request.method,
-        url,
-        headers=[item for item in request.headers.raw if item[0].lower() != mark],
-        stream=request.stream,
-        extensions=request.extensions,
-    )
-
-
-def _redirected(request: httpx2.Request, response: httpx2.Response) -> httpx2.URL:
-    """Return where to send the request instead; raises `NoAnswerError` to go nowhere else."""
-    here = request.url
-    try:
-        there = here.join(response.headers["location"])
-    except httpx2.InvalidURL:
-        raise NoAnswerError(faults.of_status(response.status_code)) from None
-    same = (here.scheme, here.host, here.port) == (there.scheme, there.host, there.port)
-    upgraded = (here.scheme, here.port, there.scheme, there.port) == ("http", None, "https", None)
-    if (same or (upgraded and here.host == there.host)) and response.status_code in {307, 308}:
-        return there.copy_with(userinfo=b"")
-    where = faults.public_url(str(there))
-    hint = "set `url` to that address if it is the intended server"
-    raise NoAnswerError(Fault(f"redirects to {where}", hint, status=response.status_code))
 
 
 def _message(body: bytes, request_id: int) -> dict[str, Any] | None:

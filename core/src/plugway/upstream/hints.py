@@ -34,10 +34,17 @@ _STATUS = {
     401: "check the server's `headers`: it wants an `Authorization`",
     403: "check the server's `headers`: what `Authorization` they carry is not enough",
     404: "check the path of the `url`: it usually ends in /mcp",
-    405: "check the path of the `url`: the server takes no POST there; perhaps it only speaks the "
-    "old HTTP+SSE transport",
+    405: "check the path of the `url`: the server takes no POST there",
     429: "the server limits the rate of requests: lower `max_concurrency`",
 }
+_STREAM_STATUS: dict[int, str] = dict.fromkeys(
+    (404, 405),
+    "check the path of the `url`: that of the old HTTP+SSE transport ends in /sse mostly",
+)
+_ENDPOINT_STATUS: dict[int, str] = dict.fromkeys(
+    (404, 405),
+    "the server does not know the endpoint that it has named: does a proxy change paths?",
+)
 
 
 def from_stderr(text: str) -> str:
@@ -51,3 +58,13 @@ def from_stderr(text: str) -> str:
 def from_status(status: int) -> str:
     """Return what an HTTP status suggests, or the empty string."""
     return _STATUS.get(status, "")
+
+
+def from_stream_status(status: int) -> str:
+    """Return what the status of an event stream suggests, or the empty string."""
+    return _STREAM_STATUS.get(status) or from_status(status)
+
+
+def from_endpoint_status(status: int) -> str:
+    """Return what the status of a posted message suggests, or the empty string."""
+    return _ENDPOINT_STATUS.get(status) or from_status(status)

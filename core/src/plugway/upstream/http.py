@@ -55,7 +55,7 @@ async def http_transport(
     async with (
         httpx2.AsyncClient(
             transport=GuardedTransport(pool, url.copy_with(userinfo=b""), calls, retire),
-            headers=_headers(url, config.headers),
+            headers=headers_for(url, config.headers),
             timeout=httpx2.Timeout(None, connect=min(CONNECT_TIMEOUT, config.connect_timeout)),
             trust_env=False,
         ) as client,
@@ -66,7 +66,7 @@ async def http_transport(
         yield streams
 
 
-def _headers(url: httpx2.URL, configured: Mapping[str, str]) -> httpx2.Headers:
+def headers_for(url: httpx2.URL, configured: Mapping[str, str]) -> httpx2.Headers:
     """Return the configured headers, with what the URL says about the user."""
     headers = httpx2.Headers({"user-agent": f"plugway/{CLIENT_INFO['version']}"})
     if url.userinfo:

@@ -1,23 +1,12 @@
 """Speak JSON-RPC with a child process, one message per line."""
 
-import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
-from mcp_types import (
-    INTERNAL_ERROR,
-    ErrorData,
-    JSONRPCError,
-    JSONRPCMessage,
-    jsonrpc_message_adapter,
-)
-from pydantic import ValidationError
-from pydantic_core import from_json
 
 from plugway.config import ServerConfig
 from plugway.upstream import faults
@@ -25,14 +14,11 @@ from plugway.upstream.calls import Calls
 from plugway.upstream.connection import MAX_MESSAGE_BYTES
 from plugway.upstream.errors import Fault
 from plugway.upstream.lines import Line, LineSplitter
+from plugway.upstream.messages import Incoming, Streams, read_message
 from plugway.upstream.output import Output
 from plugway.upstream.process import spawn, stop
 
-Incoming = SessionMessage | Exception
-Streams = tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]
-
 _LOST = (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError, OSError)
-_ID = re.compile(rb'"id"\s*:\s*"?(\d{1,18})\b')
 
 
 @asynccontextmanager
@@ -80,7 +66,7 @@ async def _write(
 
 
 class _Reader:
-    """Turns lines into messages; a bad line costs the request it answers, and no other."""
+    """Passes on what the program writes."""
 
     def __init__(
         self, calls: Calls, output: Output, to_session: MemoryObjectSendStream[Incoming]
@@ -103,54 +89,16 @@ class _Reader:
 
     async def _pass_on(self, lines: list[Line]) -> bool:
         for line in lines:
-            message = self._message(line)
-            if message is not None:
-                try:
-                    await self._to_session.send(SessionMessage(message))
-                except _LOST:
-                    return False
+            message = read_message(line, self._calls)
+            if message is None:
+                self._note(line)
+                continue
+            try:
+                await self._to_session.send(SessionMessage(message))
+            except _LOST:
+                return False
         return True
 
-    def _message(self, line: Line) -> JSONRPCMessage | None:
-        if not line.whole:
-            return self._refuse(line, faults.TOO_LONG)
-        try:
-            return jsonrpc_message_adapter.validate_json(line.head, by_name=False)
-        except ValidationError:
-            return self._refuse(line, faults.NOT_JSON_RPC)
-
-    def _refuse(self, line: Line, fault: Fault) -> JSONRPCMessage | None:
-        """Answer the request that a bad line belongs to, if that can be told."""
-        request_id = _id_of(line)
-        call = self._calls.get(request_id)
-        if call is not None and request_id is not None:
-            call.fault = fault
-            error = ErrorData(code=INTERNAL_ERROR, message=fault.reason)
-            return JSONRPCError(jsonrpc="2.0", id=request_id, error=error)
+    def _note(self, line: Line) -> None:
         if line.head.strip():
             self._output.stray()
-        return None
-
-
-def _id_of(line: Line) -> int | None:
-    """Return the id that a line seems to answer; only digits, as the gateway mints no others."""
-    if not line.head.lstrip().startswith(b"{"):
-        return None
-    if line.whole:
-        try:
-            value: Any = from_json(line.head)
-        except ValueError:
-            pass
-        else:
-            return _answered(value)
-    match = _ID.search(line.tail) or _ID.search(line.head)
-    return int(match[1]) if match else None
-
-
-def _answered(message: Mapping[str, Any]) -> int | None:
-    request_id = message.get("id")
-    if "method" in message or isinstance(request_id, bool):
-        return None
-    if isinstance(request_id, str) and request_id.isdecimal():
-        return int(request_id)
-    return request_id if isinstance(request_id, int) else None
