@@ -227,6 +227,20 @@ class GatewayConfig(Model):
     one for itself, and what clients hold is worth nothing after a restart."""
     max_payload_bytes: Size = Field(default=ByteSize(4 * 1024 * 1024), gt=0)
     """The largest message that is let through, in either direction."""
+    max_streams: Whole = Field(default=10_000, gt=0)
+    """How many HTTP requests of clients may be open, event streams included; more get a 503."""
+    max_sessions: Whole = Field(default=5_000, gt=0)
+    """How many sessions clients of the handshake era may have; one more gets a 503."""
+    session_idle: Duration = 600.0
+    """How long a session lasts without any request or stream of its client; then it is a 404, and
+    the client makes a new one."""
+    replay_events: Whole = Field(default=1000, gt=0)
+    """How many of the latest messages of a session are kept, so that its client can resume a stream
+    that broke."""
+    replay_session_bytes: Size = Field(default=ByteSize(8 * 1024 * 1024), gt=0)
+    """What they may take; a message that does not fit in can't be sent again."""
+    replay_total_bytes: Size = Field(default=ByteSize(64 * 1024 * 1024), gt=0)
+    """What those of all sessions may take together; the oldest go first."""
     deny_as: Literal["result", "error"] = "result"
     """How a denied tool call reaches the client: a result that the model reads, or an error."""
     background_queue: Whole = Field(default=1000, gt=0)

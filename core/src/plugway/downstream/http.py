@@ -1,5 +1,6 @@
 """Serve clients over streamable HTTP: routes, who may connect, and the server process."""
 
+import hashlib
 import hmac
 import logging
 from collections.abc import AsyncGenerator, Generator
@@ -7,6 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 import uvicorn
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -18,8 +21,13 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from plugway.config import GatewayConfig
 from plugway.config.exposure import is_loopback
 from plugway.config.models import HEALTH_PATH
+from plugway.downstream.admission import Admission
 from plugway.downstream.edge import Edge
+from plugway.downstream.events import Events
 from plugway.downstream.routes import Plugins, plugin_routes
+
+RETRY_INTERVAL = 1000
+"""Milliseconds for a client to wait before it resumes a broken stream."""
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
@@ -27,21 +35,31 @@ _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 def http_app(edge: Edge, settings: GatewayConfig, plugins: Plugins) -> ASGIApp:
     """Return the ASGI application: the MCP endpoint, a health check, the plugins' own routes."""
     security = _security(settings)
-    app = edge.server.streamable_http_app(
+    events = Events(
+        most=settings.replay_events,
+        session_bytes=settings.replay_session_bytes,
+        total_bytes=settings.replay_total_bytes,
+    )
+    served = edge.server.streamable_http_app(
         streamable_http_path=settings.path,
+        event_store=events,
+        retry_interval=RETRY_INTERVAL,
         max_request_body_size=settings.max_payload_bytes,
+        max_sessions=settings.max_sessions,
+        session_idle_timeout=settings.session_idle,
         transport_security=security,
         custom_starlette_routes=[
             Route(HEALTH_PATH, _health),
             plugin_routes(plugins, settings, security),
         ],
     )
-    app.router.lifespan_context = _following(app, edge)
-    served: ASGIApp = app
+    edge.server.middleware.insert(0, events.follow)
+    served.router.lifespan_context = _following(served, edge)
+    app: ASGIApp = Admission(served, settings, events)
     if settings.token is not None:
         token = settings.token.get_secret_value()
-        served = BearerGate(app, token, open_paths=frozenset({HEALTH_PATH}))
-    return Trimmed(served)
+        app = BearerGate(app, token, open_paths=frozenset({HEALTH_PATH}))
+    return Trimmed(app)
 
 
 def _following(app: Starlette, edge: Edge) -> Lifespan[Starlette]:
@@ -85,6 +103,9 @@ class BearerGate:
         self.app = app
         self.expected = f"Bearer {token}".encode()
         self.open_paths = open_paths
+        # the SDK lets a session be used only by who made it: by one token as long as there is one
+        name = hashlib.sha256(self.expected).hexdigest()
+        self.user = AuthenticatedUser(AccessToken(token="", client_id=name, scopes=[]))
 
     def _is_open(self, scope: Scope) -> bool:
         return scope["path"] in self.open_paths and scope["method"] in {"GET", "HEAD"}
@@ -98,6 +119,7 @@ class BearerGate:
                 headers = {"WWW-Authenticate": 'Bearer realm="plugway"'}
                 await JSONResponse(error, 401, headers)(scope, receive, send)
                 return
+            scope = {**scope, "user": self.user}
         await self.app(scope, receive, send)
 
 

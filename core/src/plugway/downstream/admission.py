@@ -1,0 +1,90 @@
+"""Let requests to the MCP endpoint in as far as the limits allow, and say so where they don't."""
+
+from collections import Counter
+
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, authorization_context
+from mcp.server.streamable_http import LAST_EVENT_ID_HEADER, MCP_SESSION_ID_HEADER
+from mcp.server.transport_security import RequestBodyLimitMiddleware
+from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+from mcp_types import HEADER_MISMATCH
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from plugway.config import GatewayConfig
+from plugway.downstream.events import Events
+from plugway.downstream.posts import Posts
+from plugway.downstream.refusals import explaining_size, refusal
+from plugway.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
+
+_SINGLE = (
+    "authorization",
+    "content-type",
+    LAST_EVENT_ID_HEADER,
+    MCP_PROTOCOL_VERSION_HEADER,
+    MCP_SESSION_ID_HEADER,
+    "origin",
+)
+"""Headers that decide something: of two, each reader on the way might take another."""
+
+
+class Admission:
+    """An ASGI application in front of the MCP endpoint and what is below it."""
+
+    def __init__(self, app: ASGIApp, settings: GatewayConfig, events: Events) -> None:
+        """Guard `app`; `events` is what clients may resume."""
+        self._app = app
+        self._limited = RequestBodyLimitMiddleware(Posts(app, events), settings.max_payload_bytes)
+        self._settings = settings
+        self._events = events
+        self.open = 0
+        """Requests whose answers are not complete, event streams included."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer what is wrong with it."""
+        if scope["type"] != "http" or not self._guards(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        if refused := self._refused(scope):
+            await refused(scope, receive, send)
+            return
+        limit = self._settings.max_payload_bytes
+        self.open += 1
+        try:
+            await self._limited(scope, receive, explaining_size(limit, scope, receive, send))
+        finally:
+            self.open -= 1
+
+    def _guards(self, path: str) -> bool:
+        endpoint = self._settings.path
+        return path == endpoint or path.startswith(f"{endpoint.rstrip('/')}/")
+
+    def _refused(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if doubled := _doubled(headers):
+            code = HEADER_MISMATCH if doubled == MCP_PROTOCOL_VERSION_HEADER else INVALID_REQUEST
+            return refusal(400, code, f"The header {doubled} is there more than once")
+        if self.open >= self._settings.max_streams:
+            message = f"{self.open} requests are open, as many as are allowed: try again later"
+            return refusal(503, INTERNAL_ERROR, message, {"Retry-After": "1"})
+        return self._cannot_resume(scope, headers)
+
+    def _cannot_resume(self, scope: Scope, headers: Headers) -> Response | None:
+        """Refuse to resume a stream that can't be, in place of a stream that stays empty."""
+        streams = self._events.enter(headers.get(MCP_SESSION_ID_HEADER), _owner(scope))
+        event_id = headers.get(LAST_EVENT_ID_HEADER)
+        if scope["method"] != "GET" or streams is None or not event_id or event_id in streams:
+            return None
+        message = "The stream can't be resumed: what followed that event is gone; open a new one"
+        return refusal(400, INVALID_REQUEST, message)
+
+
+def _doubled(headers: Headers) -> str | None:
+    counted = Counter(headers.keys())
+    return next((name for name in _SINGLE if counted[name] > 1), None)
+
+
+def _owner(scope: Scope) -> object:
+    """Return what the SDK binds sessions to."""
+    user = scope.get("user")
+    return authorization_context(user) if isinstance(user, AuthenticatedUser) else None
