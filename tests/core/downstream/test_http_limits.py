@@ -181,13 +181,13 @@ async def test_what_a_client_missed_while_it_was_away_is_sent_when_it_is_back(
             client, announce = gateway.client(), gateway.gateway.edge.sessions.announce
             await client.open()
             async with client.stream() as (_, events):
-                await announce(changed("tools"))
+                announce(changed("tools"))
                 seen = await anext(events)
-            await announce(changed("prompts"))
+            announce(changed("prompts"))
             await client.call()
             async with client.stream(Last_Event_ID=seen["id"]) as (_, events):
                 missed = await message_on(events)
-                await announce(changed("resources"))
+                announce(changed("resources"))
                 live = await message_on(events)
     methods = [json.loads(event["data"])["method"] for event in (seen, missed, live)]
     assert methods == [changed("tools"), changed("prompts"), changed("resources")]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from mcp.server.connection import Connection
 from mcp.server.context import ServerRequestContext
@@ -127,7 +126,7 @@ class Sessions:
     def __init__(self, subscriptions: Subscriptions) -> None:
         """Start without any."""
         self._subscriptions = subscriptions
-        self._sessions: WeakKeyDictionary[Connection, Session] = WeakKeyDictionary()
+        self._sessions: dict[Connection, Session] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -138,9 +137,14 @@ class Sessions:
         capabilities = params.get("capabilities")
         client = client_of(context, capabilities if is_object(capabilities) else {})
         session = Session(connection, self._subscriptions, client)
-        connection.exit_stack.callback(session.close)
         self._sessions[connection] = session
+        connection.exit_stack.callback(self._close, connection, session)
         return session
+
+    def _close(self, connection: Connection, session: Session) -> None:
+        if self._sessions.get(connection) is session:
+            del self._sessions[connection]
+        session.close()
 
     def of(self, context: Context) -> Session:
         """Return the session that a request belongs to."""
