@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,6 +76,9 @@ class _Stopwatch:
             return await self.upstream.request(method, params, **options)
         finally:
             self.times.append(time.perf_counter_ns() - began)
+
+    def link(self, caller: Caller | None) -> Hashable:
+        return self.upstream.link(caller)
 
     def asks(self, caller: Caller | None) -> Mapping[str, Any]:
         return self.upstream.asks(caller)

@@ -100,11 +100,6 @@ class ServerConfig(Model):
         return name if self.prefix is None else self.prefix
 
     @property
-    def correlates(self) -> bool:
-        """Whether what a server asks comes with the answer that it belongs to."""
-        return self.transport == "http"
-
-    @property
     def session_limit(self) -> int:
         """How many clients may have a session of their own, with the default filled in."""
         return self.max_sessions or (20 if self.transport == "stdio" else 1000)

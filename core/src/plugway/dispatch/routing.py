@@ -1,6 +1,6 @@
 """What requests are answered from, and the way from a name to the server that has it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -40,6 +40,10 @@ class UpstreamCalls(Protocol):
         on_ask: Ask | None = None,
     ) -> dict[str, Any]:
         """Send one request and return its raw result."""
+        ...
+
+    def link(self, caller: Caller | None) -> Hashable:
+        """Return what a client's requests go through."""
         ...
 
     def asks(self, caller: Caller | None) -> Mapping[str, Any]:

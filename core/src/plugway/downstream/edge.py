@@ -106,10 +106,9 @@ class Edge:
         if self.streams >= MAX_STREAMS:
             raise MCPError(TOO_MANY, "Too many clients listen for changes; try again later")
         self.streams += 1
-        stream = Stream(self._bus, self.subscriptions)
+        request = self._request(context, modern=True)
+        request.watches = stream = Stream(self._bus, self.subscriptions, request.caller)
         try:
-            request = self._request(context, modern=True)
-            request.watches = stream
             answer = await self.dispatcher.handle(request)
             wanted = mcp_types.SubscriptionFilter.model_validate(answer["notifications"])
             honored = params.model_copy(update={"notifications": wanted})

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from mcp.server.subscriptions import SubscriptionBus
 from mcp.shared.subscriptions import ResourceUpdated, ServerEvent
 
+from plugway.dispatch.exchange import Caller
 from plugway.downstream.subscriptions import Subscriptions
 
 Listener = Callable[[ServerEvent], None]
@@ -16,8 +17,11 @@ class Stream:
     Implements the SDK's `SubscriptionBus` for it alone, and `plugway.dispatch.exchange.Watches`.
     """
 
-    def __init__(self, lists: SubscriptionBus, subscriptions: Subscriptions) -> None:
-        """Hear of list changes by `lists`."""
+    def __init__(
+        self, lists: SubscriptionBus, subscriptions: Subscriptions, caller: Caller | None
+    ) -> None:
+        """Hear of list changes by `lists`, and of resources on behalf of `caller`."""
+        self._caller = caller
         self._lists = lists
         self._subscriptions = subscriptions
         self._watched: dict[str, Callable[[], None]] = {}
@@ -28,7 +32,7 @@ class Stream:
         """Follow a resource."""
         self.remove(uri)
         self._watched[uri] = await self._subscriptions.follow(
-            uri, server, inward, None, self._updated
+            uri, server, inward, self._caller, self._updated
         )
 
     def remove(self, uri: str) -> None:

@@ -1,7 +1,7 @@
 """Follow resources for clients: one subscription with a server for all who share a link to it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 import anyio
@@ -32,13 +32,13 @@ class _Followed:
 
 
 class Subscriptions:
-    """What clients follow at present, by URI; for those with a session, each for itself."""
+    """What clients follow at present, by the link to the server and the URI that clients use."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         """Follow with the servers of the dispatcher's generations."""
         self.tasks: anyio.abc.TaskGroup | None = None
         self.dispatcher = dispatcher
-        self._followed: dict[tuple[Caller | None, str], _Followed] = {}
+        self._followed: dict[tuple[Hashable, str], _Followed] = {}
 
     def __len__(self) -> int:
         return len(self._followed)
@@ -48,17 +48,18 @@ class Subscriptions:
     ) -> Callable[[], None]:
         """Call `updated` with `uri` whenever the resource changes; return the way to stop that.
 
-        `inward` is the server's own URI. Only a client with a session may have a link of its own.
-        Raises what the server answers instead.
+        `inward` is the server's own URI. Clients whose requests take the same link to the server
+        share one subscription. Raises what the server answers instead.
         """
-        owned = caller if caller is not None and caller.session is not None else None
-        key = owned, uri
+        upstream = self.dispatcher.generation.upstreams.get(server)
+        link: Hashable = None if upstream is None else upstream.link(caller)
+        key = link, uri
         followed = self._followed.get(key)
         if followed is None:
             if self.tasks is None or len(self._followed) >= MAX_FOLLOWED:
                 raise RpcError(TOO_MANY, "Too many resources are subscribed to; try again later")
             followed = self._followed[key] = _Followed()
-            self.tasks.start_soon(self._keep, key, followed, server, inward)
+            self.tasks.start_soon(self._keep, key, followed, caller, server, inward)
         followed.listeners.append(updated)
         stopped = False
 
@@ -84,10 +85,15 @@ class Subscriptions:
         return stop
 
     async def _keep(
-        self, key: tuple[Caller | None, str], followed: _Followed, server: str, inward: str
+        self,
+        key: tuple[Hashable, str],
+        followed: _Followed,
+        caller: Caller | None,
+        server: str,
+        inward: str,
     ) -> None:
         """Follow one resource, under whichever generation, until nobody listens."""
-        caller, uri = key
+        _, uri = key
 
         def updated(_: str) -> None:
             for listener in list(followed.listeners):

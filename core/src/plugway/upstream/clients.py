@@ -1,9 +1,9 @@
-"""The links of clients: one for each session that a server can ask something, and some to share.
+"""The links of clients: one for each session that a server can ask something, and some to lend.
 
 A server of the handshake era learns at its handshake what it may ask, and asks whenever it likes.
-So a client with a session has a link of its own to it. Clients of the stateless era share one for
-each combination of what they can be asked: over HTTP, where a question comes with the answer that
-it belongs to; over a pipe they take turns, since nothing tells there whom a question is for.
+So a client with a session has a link of its own to it. Requests of clients of the stateless era
+take one each, in turns, from a pool for each combination of what can be asked: nothing else tells
+reliably which of two requests under way a question is for.
 """
 
 import logging
@@ -60,7 +60,6 @@ class ClientLinks:
         self._on_connected = on_connected
         self._tasks: TaskGroup | None = None
         self._sessions: dict[Session, Link] = {}
-        self._shared: dict[str, Link] = {}
         self._pools: dict[str, Pool] = {}
         self._open: dict[Link, _Open] = {}
         self._followed: WeakSet[Session] = WeakSet()
@@ -95,23 +94,13 @@ class ClientLinks:
         """Return the session's own link, if it has one."""
         return self._sessions.get(session)
 
-    def shared(self, asks: Mapping[str, Any]) -> Link | None:
-        """Return the link of clients that can be asked the same; None where there are too many."""
-        key = repr(asks)
-        if (link := self._shared.get(key)) is None:
-            link = self._make(Terms("legacy", asks), lambda _: self._shared.pop(key))
-            if link is not None:
-                self._shared[key] = link
-        return link
-
     def pool(self, asks: Mapping[str, Any]) -> Pool:
         """Return the pool of clients that can be asked the same."""
         key = repr(asks)
         if (pool := self._pools.get(key)) is None:
 
             def make() -> Link | None:
-                drop = self._pools[key].drop
-                return self._make(Terms("legacy", asks), drop, alone=True)
+                return self._make(Terms("legacy", asks), self._pools[key].drop)
 
             pool = self._pools[key] = Pool(make)
         return pool
@@ -121,8 +110,6 @@ class ClientLinks:
         terms: Terms,
         drop: Callable[[Link], object],
         session: Session | None = None,
-        *,
-        alone: bool = False,
     ) -> Link | None:
         if self._tasks is None or not self._room():
             return None
@@ -136,10 +123,7 @@ class ClientLinks:
                 except anyio.WouldBlock:
                     log.warning("server %r floods a client with %s", self.server, method)
 
-        one_client = session is not None or alone
-        connector = SdkConnector(
-            self.server, self.config, event, one_client=one_client, terms=terms
-        )
+        connector = SdkConnector(self.server, self.config, event, one_client=True, terms=terms)
         link = Link(self.server, connector, self._on_connected)
         self._open[link] = opened = _Open(anyio.CancelScope(), drop, session, told)
         self._tasks.start_soon(self._run, link, opened)

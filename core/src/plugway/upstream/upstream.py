@@ -212,21 +212,16 @@ class Upstream:
         """Return the link that clients without a session share to a server of sessions."""
         if not asks or not self._keeps_sessions:
             return None
-        if self.config.correlates:
-            return self._clients.shared(asks)
         return self._clients.pool(asks).first
 
     async def _send(self, call: Call, caller: Caller | None) -> dict[str, Any]:
         link = await self._reach(caller)
         if link is self.main:
             call.capabilities = declared_per_request(self.asks(caller))
-        elif call.on_ask is not None and caller is not None and self._takes_turns(caller):
+        elif call.on_ask is not None and caller is not None and caller.session is None:
             async with self._clients.pool(self.asks(caller)).lend() as lent:
                 return await self._send_on(lent, call)
         return await self._send_on(link, call)
-
-    def _takes_turns(self, caller: Caller) -> bool:
-        return caller.session is None and not self.config.correlates
 
     async def _send_on(self, link: Link, call: Call) -> dict[str, Any]:
         if call.log_level is not None:
