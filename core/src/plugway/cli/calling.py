@@ -86,6 +86,9 @@ class _Stopwatch:
     def pushes(self, caller: Caller | None) -> bool:
         return self.upstream.pushes(caller)
 
+    def needs_roots(self, caller: Caller | None) -> bool:
+        return self.upstream.needs_roots(caller)
+
     async def watch(self, *arguments: Any) -> None:
         await self.upstream.watch(*arguments)
 

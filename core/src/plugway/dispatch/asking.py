@@ -27,6 +27,13 @@ from plugway_hookspecs import Operation, ServerError
 MAX_ROUNDS = 20
 """How often a server may ask for more before plugway gives up by itself."""
 
+_ROOTS = "plugway-roots"
+_ASK_FOR_ROOTS: dict[str, Any] = {
+    "resultType": "input_required",
+    "inputRequests": {_ROOTS: {"method": "roots/list"}},
+}
+"""What is asked before a server that wants to know a client's roots is asked anything."""
+
 _OF_A_ROUND = ("inputResponses", "requestState")
 
 
@@ -90,6 +97,7 @@ class _Asking:
             if sealed.server != self.server:
                 raise RpcError(INVALID_PARAMS, "Invalid requestState: the server is another now")
             answers = {**sealed.answers, **await self.questions.take(sealed.asked, given)}
+            self._know_roots(answers.pop(_ROOTS, sealed.roots))
             given = None
             if sealed.parked:
                 park = self.parts.parks.resume(sealed.parked, sealed.turn, self.request, answers)
@@ -98,17 +106,22 @@ class _Asking:
             params = _of_first_round(params)
         for _ in range(MAX_ROUNDS):
             park = park or self._park(params)
-            if park is None:
-                result = await self._send(params, self.request)
-            else:
+            if park is not None:
                 result = await self.parts.parks.wait(park)
                 park = None if park.done else park
+            elif self.upstream.needs_roots(self.request.caller):
+                result = _ASK_FOR_ROOTS
+            else:
+                result = await self._send(params, self.request)
             if not _wants_more(result):
                 return result
             asked, answers = await self.questions.put(_inputs(result))
             answers |= await self.questions.take(methods_of(asked), given)
             asked = {key: question for key, question in asked.items() if key not in answers}
+            self._know_roots(answers.pop(_ROOTS, None))
             given = None
+            if result is _ASK_FOR_ROOTS and not asked:
+                continue
             if asked or not answers:
                 return self._sealed(result, asked, answers, park)
             if park is not None:
@@ -119,12 +132,16 @@ class _Asking:
     def _park(self, params: Mapping[str, Any]) -> Park | None:
         """Send the request so that it can wait for the client, where its server may want that."""
         caller = self.request.caller
-        if caller is None or not self.upstream.pushes(caller):
+        if caller is None or not self.upstream.pushes(caller) or self.upstream.needs_roots(caller):
             return None
         first = _of_first_round(params)
         return self.parts.parks.start(
             self.request, lambda park: self._send_parked(first, park), self.parts.hold()
         )
+
+    def _know_roots(self, roots: Mapping[str, Any] | None) -> None:
+        if roots is not None and self.request.caller is not None:
+            self.request.caller = replace(self.request.caller, roots=roots)
 
     async def _send_parked(self, params: Mapping[str, Any], park: Park) -> dict[str, Any]:
         request = replace(
@@ -186,6 +203,7 @@ class _Asking:
             turn=park.turn if park else 0,
             asked=methods_of(asked),
             answers=answers,
+            roots=self.request.caller.roots if self.request.caller else None,
         )
         sealed = {**result, "requestState": self.parts.sealer.seal(state, self._bound())}
         if "inputRequests" in result:

@@ -45,6 +45,8 @@ class Caller:
     """What the client declared, as raw JSON values."""
     session: Session | None = None
     """The client's session; None for clients of the stateless era (2026-07-28)."""
+    roots: Mapping[str, Any] | None = None
+    """What a client of the stateless era has said of its roots, in an earlier round."""
 
 
 class Watches(Protocol):

@@ -50,6 +50,10 @@ class UpstreamCalls(Protocol):
         """Return what the server may ask a client: the capabilities that it is told of."""
         ...
 
+    def needs_roots(self, caller: Caller | None) -> bool:
+        """Whether the server wants to know a client's roots, and the client has yet to say them."""
+        ...
+
     async def watch(
         self,
         uris: Sequence[str],

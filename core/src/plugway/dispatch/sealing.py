@@ -36,6 +36,8 @@ class Round:
     """The method of each question."""
     answers: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What plugins have answered already."""
+    roots: Mapping[str, Any] | None = None
+    """What the client has said of its roots."""
 
 
 class Sealer:

@@ -38,6 +38,10 @@ class MemoryServer:
         """Ask nothing."""
         return False
 
+    def needs_roots(self, caller: Caller | None) -> bool:  # noqa: ARG002
+        """Ask nothing."""
+        return False
+
     async def watch(
         self,
         uris: Sequence[str],  # noqa: ARG002

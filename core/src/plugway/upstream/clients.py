@@ -6,6 +6,8 @@ take one each, in turns, from a pool for each combination of what can be asked: 
 reliably which of two requests under way a question is for.
 """
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,7 +62,7 @@ class ClientLinks:
         self._on_connected = on_connected
         self._tasks: TaskGroup | None = None
         self._sessions: dict[Session, Link] = {}
-        self._pools: dict[str, Pool] = {}
+        self._pools: dict[str, dict[str, Pool]] = {}
         self._open: dict[Link, _Open] = {}
         self._followed: WeakSet[Session] = WeakSet()
 
@@ -94,15 +96,24 @@ class ClientLinks:
         """Return the session's own link, if it has one."""
         return self._sessions.get(session)
 
-    def pool(self, asks: Mapping[str, Any]) -> Pool:
-        """Return the pool of clients that can be asked the same."""
-        key = repr(asks)
-        if (pool := self._pools.get(key)) is None:
+    def pool(self, asks: Mapping[str, Any], roots: Mapping[str, Any] | None) -> Pool:
+        """Return the pool of clients that can be asked the same and have the same roots.
 
-            def make() -> Link | None:
-                return self._make(Terms("legacy", asks), self._pools[key].drop)
+        Servers remember a client's roots, so those of another one need another link. For what needs
+        none, any of the links will do.
+        """
+        same = self._pools.setdefault(repr(asks), {})
+        if roots is None and same:
+            return next(reversed(same.values()))
+        key = "" if roots is None else _digest(roots)
+        if (pool := same.get(key)) is None:
+            pool = same[key] = Pool(lambda: self._make(Terms("legacy", asks), drop))
 
-            pool = self._pools[key] = Pool(make)
+            def drop(link: Link) -> None:
+                same[key].drop(link)
+                if same[key].empty:
+                    del same[key]
+
         return pool
 
     def _make(
@@ -158,7 +169,17 @@ class ClientLinks:
         if (link := self._sessions.get(session)) is not None:
             self._close(link)
 
+    def close(self, link: Link) -> None:
+        """Close a link that nobody uses."""
+        if link in self._open:
+            self._close(link)
+
     def _close(self, link: Link) -> None:
         opened = self._open.pop(link)
         opened.drop(link)
         opened.scope.cancel()
+
+
+def _digest(roots: Mapping[str, Any]) -> str:
+    text = json.dumps(roots, sort_keys=True, default=dict)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -19,6 +19,11 @@ class Pool:
         self._returned = anyio.Event()
 
     @property
+    def empty(self) -> bool:
+        """Whether it has no links."""
+        return not self._links
+
+    @property
     def first(self) -> Link | None:
         """The one that stands for all: what lists are fetched through."""
         return self._links[0] if self._links else self._grow()

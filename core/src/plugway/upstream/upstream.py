@@ -52,6 +52,8 @@ class Upstream:
         self._clients = ClientLinks(name, config, self._event, self._connected)
         self._slots = anyio.Semaphore(config.max_concurrency, fast_acquire=True)
         self._listeners: dict[object, Listener] = {}
+        self._wants_roots = False
+        """Whether it has asked a client of the stateless era for its roots."""
         self._sessionless = False
         """Whether a server of both eras turned out not to keep sessions of the older one."""
 
@@ -92,7 +94,7 @@ class Upstream:
             return self.main
         asks = self.asks(caller)
         if caller.session is None:
-            return (self._legacy_link(asks) if peer.era == "legacy" else None) or self.main
+            return (self._lent_link(caller, asks) if peer.era == "legacy" else None) or self.main
         wanted = era == "mirror" or bool(asks)
         if not wanted or self._sessionless or not self._keeps_sessions:
             return self.main
@@ -115,6 +117,12 @@ class Upstream:
     def pushes(self, caller: Caller | None) -> bool:
         """Whether the server asks the client in the middle of a request, and waits."""
         return self.link(caller) is not self.main
+
+    def needs_roots(self, caller: Caller | None) -> bool:
+        """Whether the server wants to know a client's roots, and the client has yet to say them."""
+        if caller is None or caller.session is not None or caller.roots is not None:
+            return False
+        return self._wants_roots and "roots" in self.asks(caller) and self.pushes(caller)
 
     async def request(
         self,
@@ -208,20 +216,41 @@ class Upstream:
         peer = self.main.peer
         return peer is not None and (peer.era == "modern" or peer.session)
 
-    def _legacy_link(self, asks: Mapping[str, Any]) -> Link | None:
-        """Return the link that clients without a session share to a server of sessions."""
+    def _lent_link(self, caller: Caller, asks: Mapping[str, Any]) -> Link | None:
+        """Return a link that is lent to requests of clients without a session."""
         if not asks or not self._keeps_sessions:
             return None
-        return self._clients.pool(asks).first
+        return self._clients.pool(asks, caller.roots).first
 
     async def _send(self, call: Call, caller: Caller | None) -> dict[str, Any]:
         link = await self._reach(caller)
         if link is self.main:
             call.capabilities = declared_per_request(self.asks(caller))
         elif call.on_ask is not None and caller is not None and caller.session is None:
-            async with self._clients.pool(self.asks(caller)).lend() as lent:
-                return await self._send_on(lent, call)
+            return await self._send_alone(call, caller)
         return await self._send_on(link, call)
+
+    async def _send_alone(self, call: Call, caller: Caller) -> dict[str, Any]:
+        """Send a request on a link of its own, for as long as it takes."""
+        forward, tainted = call.on_ask, False
+
+        async def on_ask(method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+            nonlocal tainted
+            if method == "roots/list":
+                self._wants_roots = True
+                if caller.roots is not None:
+                    return dict(caller.roots)
+                tainted = True
+            assert forward is not None  # noqa: S101 - for the type checker
+            return await forward(method, params)
+
+        call.on_ask = on_ask
+        async with self._clients.pool(self.asks(caller), caller.roots).lend() as link:
+            try:
+                return await self._send_on(link, call)
+            finally:
+                if tainted:  # it knows one client's roots, and nobody knows which
+                    self._clients.close(link)
 
     async def _send_on(self, link: Link, call: Call) -> dict[str, Any]:
         if call.log_level is not None:
