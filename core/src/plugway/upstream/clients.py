@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from plugway.config import ServerConfig
-from plugway.dispatch.exchange import Session
+from plugway.dispatch.exchange import Ask, Session
 from plugway.upstream.asked import declared_in_session
 from plugway.upstream.connector import SdkConnector, Terms
 from plugway.upstream.link import Link
@@ -54,12 +54,14 @@ class ClientLinks:
         config: ServerConfig,
         on_event: Event,
         on_connected: Callable[[Link], None],
+        on_ask: Ask,
     ) -> None:
-        """Prepare; `on_event` takes the notifications that are for no request."""
+        """Prepare; `on_event` and `on_ask` take what is for no request, and for no session."""
         self.server = server
         self.config = config
         self._on_event = on_event
         self._on_connected = on_connected
+        self._on_ask = on_ask
         self._tasks: TaskGroup | None = None
         self._sessions: dict[Session, Link] = {}
         self._pools: dict[str, dict[str, Pool]] = {}
@@ -107,7 +109,7 @@ class ClientLinks:
             return next(reversed(same.values()))
         key = "" if roots is None else _digest(roots)
         if (pool := same.get(key)) is None:
-            pool = same[key] = Pool(lambda: self._make(Terms("legacy", asks), drop))
+            pool = same[key] = Pool(lambda: self._make(Terms("legacy", asks, self._on_ask), drop))
 
             def drop(link: Link) -> None:
                 same[key].drop(link)

@@ -8,7 +8,7 @@ from mcp.shared.dispatcher import DispatchContext
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp.shared.transport_context import TransportContext
-from mcp_types import INTERNAL_ERROR, METHOD_NOT_FOUND
+from mcp_types import METHOD_NOT_FOUND
 
 from plugway.dispatch.exchange import Ask
 from plugway.jsonrpc import RpcError
@@ -103,9 +103,6 @@ class Inbox:
                 return await call.on_ask(method, params)
         if self._on_ask is not None:
             return await self._on_ask(method, params)
-        if call is None and self._calls.askable() is not None:
-            message = f"plugway can't tell which client {method} is for"
-            raise RpcError(INTERNAL_ERROR, message)
         raise RpcError(METHOD_NOT_FOUND, f"The client does not offer {method}")
 
     def _acknowledge(self, method: str, params: Mapping[str, Any]) -> None:

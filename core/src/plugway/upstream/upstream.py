@@ -11,6 +11,7 @@ from mcp.shared.inbound import find_invalid_x_mcp_header
 
 from plugway.config import ServerConfig
 from plugway.dispatch.exchange import Ask, Caller, Log, Progress, Session
+from plugway.jsonrpc import METHOD_NOT_FOUND, RpcError
 from plugway.timing import Limit
 from plugway.upstream.asked import asked_of, declared_per_request
 from plugway.upstream.backoff import Backoff
@@ -49,7 +50,9 @@ class Upstream:
         self.config = config
         connector = SdkConnector(name, config, self._main_event, one_client=one_client)
         self.main = Link(name, connector, self._connected)
-        self._clients = ClientLinks(name, config, self._event, self._connected)
+        self._clients = ClientLinks(
+            name, config, self._event, self._connected, self._asked_of_nobody
+        )
         self._slots = anyio.Semaphore(config.max_concurrency, fast_acquire=True)
         self._listeners: dict[object, Listener] = {}
         self._wants_roots = False
@@ -298,6 +301,11 @@ class Upstream:
         if both and self.config.era == "auto" and peer is not None and not peer.session:
             self._sessionless = True
         self._announce(CONNECTED, link)
+
+    async def _asked_of_nobody(self, method: str, _: Mapping[str, Any]) -> dict[str, Any]:
+        """Refuse what a server asks between the requests of clients that have no session."""
+        self._wants_roots |= method == "roots/list"
+        raise RpcError(METHOD_NOT_FOUND, f"plugway offers {method} only within requests")
 
     def _main_event(self, method: str, params: Mapping[str, Any]) -> None:
         self._event(self.main, method, params)
