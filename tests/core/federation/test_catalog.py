@@ -582,3 +582,55 @@ async def test_what_is_known_can_be_read_without_asking() -> None:
     await found.list(Kind.TOOL)
     assert joined.known(Kind.TOOL)["s__a"].definition == freeze(tool("s__a"))
     assert len(server.asked) == 1
+
+
+# apps
+
+
+def with_app(name: str, uri: str) -> dict[str, Any]:
+    return tool(name, _meta={"ui": {"resourceUri": uri}})
+
+
+def resource(uri: str) -> dict[str, Any]:
+    return {"uri": uri, "name": uri}
+
+
+async def owner(found: Catalog, uri: str) -> tuple[str, str] | None:
+    target = await found.find(Kind.RESOURCE, uri)
+    return None if target is None else (target.member.name, target.inward)
+
+
+async def test_an_app_goes_to_the_server_that_lists_it() -> None:
+    one, two = Server("one"), Server("two", resources=[resource("ui://page")])
+    found = catalog(one, two)
+    assert await owner(found, "ui://page") == ("two", "ui://page")
+    assert await names(found, Kind.RESOURCE) == ["ui://page"]
+
+
+async def test_an_app_that_nobody_lists_goes_to_the_server_whose_tool_has_it() -> None:
+    one, two = Server("one"), Server("two", tools=[with_app("t", "ui://page")])
+    found = catalog(one, two)
+    await names(found)
+    assert await owner(found, "ui://page") == ("two", "ui://page")
+    assert [method for method, _ in one.asked] == ["tools/list"]  # nobody else is asked
+    assert await owner(found, "ui://other") is None
+
+
+async def test_of_two_servers_with_the_same_app_the_first_keeps_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lists = [resource("ui://page")]
+    found = catalog(Server("one", resources=lists), Server("two", resources=lists))
+    listed = await found.list(Kind.RESOURCE)
+    assert [item["uri"] for item in listed.items] == ["ui://page"]
+    (lost,) = listed.unavailable
+    said = "'ui://page' is offered by 'one' and by 'two': the first keeps it"
+    assert (lost.server, lost.reason) == ("two", said)
+    assert await owner(found, "ui://page") == ("one", "ui://page")
+
+
+async def test_an_app_has_no_second_uri_that_rules_would_not_know() -> None:
+    found = catalog(Server("one", resources=[resource("ui://page")]))
+    await names(found, Kind.RESOURCE)
+    assert await owner(found, "one+ui://page") is None
+    assert await owner(found, "one+UI://page") is None

@@ -5,8 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugway.federation.naming import (
+    app_of,
     inward_name,
     inward_uri,
+    is_app,
+    outward_item,
     outward_name,
     outward_result,
     outward_uri,
@@ -111,3 +114,36 @@ NONSENSE: list[dict[str, Any]] = [
 @pytest.mark.parametrize("result", NONSENSE)
 def test_results_that_make_no_sense_are_left_to_others(result: dict[str, Any]) -> None:
     assert outward_result("crm", result) == result
+
+
+# apps
+
+
+@pytest.mark.parametrize("uri", ["ui://clock/page", "UI://clock/page", "ui://"])
+def test_an_app_has_one_uri_whatever_the_prefix(uri: str) -> None:
+    assert is_app(uri)
+    assert outward_uri("crm", uri) == uri
+    assert inward_uri("crm", uri) == uri
+    assert inward_uri("crm", f"crm+{uri}") is None
+
+
+def test_other_uris_are_no_apps() -> None:
+    assert not any(map(is_app, ["uix://a", "ui:/a", "xui://a", "", "crm+ui://a"]))
+
+
+def test_a_tools_app_is_found_in_both_places_where_tools_have_it() -> None:
+    assert app_of({"_meta": {"ui": {"resourceUri": "ui://a"}}}) == "ui://a"
+    assert app_of({"_meta": {"ui/resourceUri": "ui://b"}}) == "ui://b"
+    nonsense: list[dict[str, Any]] = [{}, {"_meta": None}, {"_meta": {"ui": {"resourceUri": 1}}}]
+    assert [app_of(tool) for tool in nonsense] == [None] * 3
+
+
+def test_what_a_tool_refers_to_as_its_app_is_renamed_like_all_uris() -> None:
+    tool = {"name": "t", "_meta": {"ui": {"resourceUri": "x://a", "k": 1}, "ui/resourceUri": "x:b"}}
+    renamed = {"ui": {"resourceUri": "crm+x://a", "k": 1}, "ui/resourceUri": "crm+x:b"}
+    assert outward_item("crm", "name", tool) == {"name": "crm__t", "_meta": renamed}
+    app = {"name": "t", "_meta": {"ui": {"resourceUri": "ui://a"}}}
+    assert outward_item("crm", "name", app) == {**app, "name": "crm__t"}
+    for meta in (None, 1, {}, {"ui": None}, {"ui": {"resourceUri": None}}):
+        odd = {"name": "t", "_meta": meta}
+        assert outward_item("crm", "name", odd) == {**odd, "name": "crm__t"}

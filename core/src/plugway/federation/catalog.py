@@ -9,7 +9,7 @@ import anyio
 
 from plugway.dispatch.exchange import Caller
 from plugway.federation.member import Entry, Listing, Member, Source
-from plugway.federation.naming import inward_name, inward_uri
+from plugway.federation.naming import app_of, inward_name, inward_uri, is_app
 from plugway.methods import Kind
 from plugway_hookspecs import PlugwayError
 
@@ -135,19 +135,22 @@ class Catalog:
 
     def _taken(self, kind: Kind, name: str, member: Member, owners: dict[str, Member]) -> str:
         """Say why requests for a name that `member` lists would go to another server."""
-        meant = self._by_prefix(kind, name) or member
+        meant = self.by_prefix(kind, name) or member
         if meant is not member:
             whose = f"{name!r} of {member.name!r} has the prefix of {meant.name!r}"
             return f"{whose}: give one of them another"
         owner = owners.setdefault(name, member)
         if owner is not member:
             whose = f"{name!r} is offered by {owner.name!r} and by {member.name!r}"
-            return f"{whose}: give one of them a prefix"
+            app = kind.identifier != "name" and is_app(name)
+            return f"{whose}: {'the first keeps it' if app else 'give one of them a prefix'}"
         return ""
 
-    def _by_prefix(self, kind: Kind, name: str) -> Member | None:
+    def by_prefix(self, kind: Kind, name: str) -> Member | None:
         """Return the server whose prefix a name has: requests for it go there."""
         inward = inward_name if kind.identifier == "name" else inward_uri
+        if inward is inward_uri and is_app(name):
+            return None
         matching = (m for m in self._longest_first if inward(m.prefix, name) is not None)
         return next(matching, None)
 
@@ -155,24 +158,58 @@ class Catalog:
         """Find the server that a name belongs to; None if no server has it.
 
         Resources need not be listed: what only a template describes goes by its prefix, or to the
-        one server without a prefix. Raises `ServerUnavailableError` where the server that may have
-        it can't be asked, and `ServerError` where it refuses to list what it has.
+        one server without a prefix, and an app to the server that lists it, or whose tool has it.
+        Raises `ServerUnavailableError` where the server that may have it can't be asked, and
+        `ServerError` where it refuses to list what it has.
         """
-        member = self._by_prefix(kind, name)
+        member = self.by_prefix(kind, name)
         if member is None:
             return await self._find_unprefixed(kind, name, caller)
         entry = await member.look_up(kind, name, caller)
         if entry is not None:
             return Target(member, entry.inward, entry.definition)
-        inward = inward_uri(member.prefix, name) if kind is Kind.RESOURCE else None
-        return None if inward is None else Target(member, inward, None)
+        return self.unlisted(kind, name, caller)
 
-    async def _find_unprefixed(self, kind: Kind, name: str, caller: Caller | None) -> Target | None:
-        for member in self.unprefixed:  # nobody waits for a server that need not be asked
+    def known(self, kind: Kind, name: str, caller: Caller | None = None) -> Target | None:
+        """Find a name in what was listed last, without asking any server."""
+        meant = self.by_prefix(kind, name)
+        for member in self._without_prefix(kind, name) if meant is None else (meant,):
             if (entry := member.known(kind, caller).get(name)) is not None:
                 return Target(member, entry.inward, entry.definition)
+        return None
+
+    def unlisted(self, kind: Kind, name: str, caller: Caller | None = None) -> Target | None:
+        """Return where a resource goes that nobody lists; None for all else that nobody lists."""
+        if kind is not Kind.RESOURCE:
+            return None
+        member = self.by_prefix(kind, name) or self._app_owner(name, caller)
+        if member is None:
+            candidates = [m for m in self.unprefixed if kind.capability in m.source.capabilities]
+            member = candidates[0] if len(candidates) == 1 else None
+        inward = None if member is None else inward_uri(member.prefix, name)
+        return None if member is None or inward is None else Target(member, inward, None)
+
+    def _without_prefix(self, kind: Kind, name: str) -> Sequence[Member]:
+        """Return the servers that may have a name as it is: for an app, that is all of them."""
+        return self.members if kind.identifier != "name" and is_app(name) else self.unprefixed
+
+    def _app_owner(self, uri: str, caller: Caller | None) -> Member | None:
+        """Return the server that has a tool with this app."""
+        if not is_app(uri):
+            return None
+        for member in self.members:
+            tools = member.known(Kind.TOOL, caller).values()
+            if any(app_of(tool.definition) == uri for tool in tools):
+                return member
+        return None
+
+    async def _find_unprefixed(self, kind: Kind, name: str, caller: Caller | None) -> Target | None:
+        if (target := self.known(kind, name, caller)) is not None:
+            return target  # nobody waits for a server that need not be asked
+        if kind is Kind.RESOURCE and self._app_owner(name, caller) is not None:
+            return self.unlisted(kind, name, caller)
         failure: PlugwayError | None = None
-        for member in self.unprefixed:
+        for member in self._without_prefix(kind, name):
             try:
                 entry = await member.look_up(kind, name, caller)
             except PlugwayError as error:
@@ -182,8 +219,4 @@ class Catalog:
                 return Target(member, entry.inward, entry.definition)
         if failure is not None:
             raise failure
-        if kind is Kind.RESOURCE:
-            candidates = [m for m in self.unprefixed if kind.capability in m.source.capabilities]
-            if len(candidates) == 1:
-                return Target(candidates[0], name, None)
-        return None
+        return self.unlisted(kind, name, caller)

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import anyio
 
 from plugway.dispatch.exchange import Caller
-from plugway.federation.naming import outward_name, outward_uri
+from plugway.federation.naming import outward_item
 from plugway.jsonvalues import is_array, is_object
 from plugway.limits import wire_size
 from plugway.methods import LIST_METHOD, Kind
@@ -234,7 +234,6 @@ class Member:
     def _index(self, kind: Kind, items: Sequence[Any]) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}
         key = kind.identifier
-        outward = outward_name if key == "name" else outward_uri
         for item in items:
             inward = item.get(key) if is_object(item) else None
             if not isinstance(inward, str):
@@ -244,7 +243,7 @@ class Member:
                 log.warning("server %r lists %r: %s; left out", self.name, inward, why)
                 continue
             try:
-                definition = freeze({**item, key: outward(self.prefix, inward)})
+                definition = freeze(outward_item(self.prefix, key, item))
             except PlugwayError as error:
                 log.warning("server %r lists %r: %s; left out", self.name, inward, error)
                 continue

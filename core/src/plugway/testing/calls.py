@@ -7,7 +7,7 @@ from uuid import uuid4
 from plugway.config import Config
 from plugway.dispatch.passing import Passage
 from plugway.executor.record import lines
-from plugway.federation.naming import inward_name, inward_uri
+from plugway.federation.naming import inward_name, inward_uri, is_app
 from plugway.methods import EXCHANGES, FETCHES, LISTINGS, SUBSCRIPTION, Exchange, Fetch, Kind
 from plugway.plugins.registry import Registry
 from plugway.testing.options import CallOptions
@@ -84,6 +84,8 @@ def make_operation(config: Config, payload: Payload, options: CallOptions) -> Op
 
 def server_of(config: Config, kind: Kind, name: str) -> str:
     """Return the configured server whose prefix a name has; empty where there is none."""
+    if kind is Kind.RESOURCE and is_app(name):
+        return ""
     strip = inward_uri if kind is Kind.RESOURCE else inward_name
     prefixes = {s.effective_prefix(key): key for key, s in config.servers.items() if s.expose}
     for prefix in sorted(filter(None, prefixes), key=len, reverse=True):
