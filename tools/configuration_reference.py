@@ -12,7 +12,7 @@ HEAD = """\
 # Configuration
 
 One file, YAML (or a client's `mcpServers` JSON as it is). This page is made from the models in
-`core/src/plugway/config/models.py`; `plugway schema` prints the same as JSON Schema, and
+`core/src/plugway/config/`; `plugway schema` prints the same as JSON Schema, and
 `plugway init` writes a file to start from. [reloading.md](reloading.md) tells what happens when
 it changes while the gateway runs.
 
@@ -22,6 +22,11 @@ Durations are seconds, or `250ms`, `2s`, `1m`, `1h`; sizes are bytes, or `512KiB
 
 SECTIONS = [
     ("ServerConfig", "Servers", "Under `mcpServers:`, by name."),
+    (
+        "VirtualServer",
+        "Virtual servers",
+        "Under `virtualServers:`, by name; [endpoints.md](endpoints.md) tells what they are.",
+    ),
     ("PluginEntry", "Plugins", "A list under `plugins:`."),
     ("Condition", "Conditions", "Under a plugin's `when:`; any of several must match."),
     ("GatewayConfig", "Gateway", "Under `gateway:`."),

@@ -679,6 +679,28 @@ async def test_a_server_is_kept_unless_its_connection_would_be_another(
         assert list(gateway.upstreams) == ["s"]
 
 
+async def test_endpoints_come_and_go_with_the_configuration(
+    local_gateway: LocalGateway, events: list[str]
+) -> None:
+    def virtual(text: str, server: str = "s: {command: x}") -> str:
+        return f"{config(servers=server)[:-1]}, virtualServers: {{{text}}}}}"
+
+    async with local_gateway(virtual("v: {servers: [s]}")) as gateway:
+        s, old = gateway.upstreams["s"], gateway.dispatcher.generation
+        changes = await reload(gateway, virtual("v: {tools: ['s__*']}, w: {servers: [s]}"))
+        assert str(changes) == (
+            "plugins: none; servers: 1 kept; virtual servers: added w, changed v"
+        )
+        assert changes.offers
+        assert set(gateway.dispatcher.generation.endpoints) == {"s", "v", "w"}
+        assert set(old.endpoints) == {"s", "v"}
+        changes = await reload(gateway, virtual("", "s: {command: x, endpoint_prefix: false}"))
+        assert "virtual servers: removed v, w" in str(changes)
+        assert set(gateway.dispatcher.generation.endpoints) == {"s"}
+        assert gateway.upstreams["s"] is s
+        assert not await reload(gateway, virtual("", "s: {command: x, endpoint_prefix: false}"))
+
+
 async def test_what_a_server_listed_is_remembered_as_long_as_it_is_offered_in_the_same_way(
     local_gateway: LocalGateway, events: list[str]
 ) -> None:

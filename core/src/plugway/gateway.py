@@ -51,7 +51,7 @@ class Gateway:
             changes = compare(self._built, built, self.started)
             self._built = built
             self.dispatcher.generation = built.generation
-            self.edge.take_over(changed=bool(changes.plugins or changes.servers))
+            self.edge.take_over(changed=changes.offers)
 
         await self._succession.advance(config, install)
         return changes

@@ -11,7 +11,10 @@ from plugway.dispatch.rounds import Rounds
 from plugway.dispatch.routing import Chains, UpstreamCalls
 from plugway.dispatch.sealing import Sealer
 from plugway.federation.catalog import Catalog
+from plugway.federation.endpoints import Endpoint
 from plugway.federation.federation import Federation
+from plugway.federation.view import WHOLE
+from plugway_hookspecs.frozen import EMPTY
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +34,8 @@ class Generation:
     """Seconds for a whole request."""
     max_payload_bytes: int
     deny_as_error: bool = False
+    endpoints: Mapping[str, Endpoint] = field(default_factory=lambda: EMPTY)
+    """The endpoints that show a part of the federation, by name."""
     input_timeout: float = 600.0
     """Seconds that a client has for what servers ask it."""
     rounds: Rounds = field(default_factory=Rounds)
@@ -57,6 +62,10 @@ class Generation:
     def hold(self) -> Self:
         """Return the block for as long as which something is answered from it."""
         return self
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        """Return the endpoint of that name, which is empty for the whole federation's."""
+        return self.endpoints.get(name) if name else Endpoint(WHOLE, self.federation)
 
     def retire(self) -> None:
         """Expect no new requests; `drained` is set as soon as none is left."""

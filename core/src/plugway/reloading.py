@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from plugway.config import Config, GatewayConfig, PluginEntry, ServerConfig
+from plugway.config import Config, GatewayConfig, PluginEntry, ServerConfig, VirtualServer
 from plugway.succession import Built
 
 _AT_START = ("name", "host", "port", "path", "token", "allowed_hosts", "allowed_origins")
@@ -44,17 +44,25 @@ class Changes:
 
     plugins: Difference = field(default_factory=Difference)
     servers: Difference = field(default_factory=Difference)
+    virtual_servers: Difference = field(default_factory=Difference)
     settings: Sequence[str] = ()
     """Settings of the gateway that are different now."""
     restart: Sequence[str] = ()
     """Keys that are different in the configuration and need a restart, such as `gateway.port`."""
 
     def __bool__(self) -> bool:
-        return bool(self.plugins or self.servers or self.settings)
+        return bool(self.offers or self.settings)
+
+    @property
+    def offers(self) -> bool:
+        """Whether clients may be offered something else than before."""
+        return bool(self.plugins or self.servers or self.virtual_servers)
 
     def __str__(self) -> str:
-        settings = f"; settings changed: {', '.join(self.settings)}" if self.settings else ""
-        return f"plugins: {self.plugins}; servers: {self.servers}{settings}"
+        parts = [f"plugins: {self.plugins}", f"servers: {self.servers}"]
+        parts += [f"virtual servers: {self.virtual_servers}"] if self.virtual_servers else []
+        parts += [f"settings changed: {', '.join(self.settings)}"] if self.settings else []
+        return "; ".join(parts)
 
 
 def compare(old: Built, new: Built, started: Config) -> Changes:
@@ -68,6 +76,7 @@ def compare(old: Built, new: Built, started: Config) -> Changes:
     return Changes(
         _difference(_plugins(old), _plugins(new)),
         _difference(_servers(old), _servers(new)),
+        _difference(_virtual_servers(old), _virtual_servers(new)),
         settings,
         _need_restart(started, new.config),
     )
@@ -81,7 +90,7 @@ def _need_restart(started: Config, wanted: Config) -> list[str]:
     return found if started.audit == wanted.audit else [*found, "audit"]
 
 
-Things = Mapping[str, tuple[object, PluginEntry | ServerConfig]]
+Things = Mapping[str, tuple[object, PluginEntry | ServerConfig | VirtualServer]]
 """By name: what runs, and what the configuration says about it."""
 
 
@@ -92,6 +101,10 @@ def _plugins(built: Built) -> Things:
 def _servers(built: Built) -> Things:
     config: Config = built.config
     return {name: (built.upstreams[name], server) for name, server in config.servers.items()}
+
+
+def _virtual_servers(built: Built) -> Things:
+    return {name: (None, virtual) for name, virtual in built.config.virtual_servers.items()}
 
 
 def _difference(old: Things, new: Things) -> Difference:

@@ -16,6 +16,7 @@ from plugway.dispatch.rounds import Rounds
 from plugway.dispatch.sealing import Sealer
 from plugway.errors import StartupError
 from plugway.federation.catalog import Catalog, Member
+from plugway.federation.endpoints import make_endpoints
 from plugway.federation.federation import Federation
 from plugway.generation import Generation
 from plugway.plugins.discovery import Discovery, discover
@@ -172,18 +173,19 @@ def _assemble(
 ) -> Built:
     settings = config.gateway
     catalog = Catalog(_members(config, upstreams, before.catalog.members if before else ()))
+
+    def said(name: str) -> str:
+        return upstreams[name].status.instructions
+
     generation = Generation(
         catalog,
         upstreams,
         registry,
-        Federation(
-            catalog.members,
-            settings.instructions,
-            lambda name: upstreams[name].status.instructions,
-        ),
+        Federation(catalog.members, settings.instructions, said),
         request_timeout=settings.request_timeout,
         max_payload_bytes=settings.max_payload_bytes,
         deny_as_error=settings.deny_as == "error",
+        endpoints=make_endpoints(config, catalog.members, said),
         input_timeout=settings.input_timeout,
         rounds=before.generation.rounds if before else Rounds(),
         sealer=_sealer(settings, before),

@@ -72,7 +72,7 @@ class Operation:
     id: str
     method: str
     name: str = ""
-    """The tool or prompt name, or the resource URI, as clients use it; empty for lists."""
+    """The tool or prompt name, or the resource URI, as `/mcp` has it; empty for lists."""
     server: str = ""
     """The upstream that will answer; empty for lists and where nothing is known under the name."""
     definition: Mapping[str, Any] | None = None

@@ -123,7 +123,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall(Payload):
-    """The params of `tools/call`; `name` is the one clients use, such as `crm__lookup`."""
+    """The params of `tools/call`; `name` is the one that `/mcp` has, such as `crm__lookup`."""
 
     WIRE = FrozenDict({"name": "name", "arguments": "arguments", "meta": "_meta"})
 
@@ -187,7 +187,7 @@ class PromptResult(Payload):
 
 @dataclass(frozen=True, slots=True)
 class ResourceFetch(Payload):
-    """The params of `resources/read`; `uri` is the one clients use, such as `crm+file:///x`."""
+    """The params of `resources/read`; `uri` is the one that `/mcp` has, such as `crm+file:///x`."""
 
     WIRE = FrozenDict({"uri": "uri", "meta": "_meta"})
 
@@ -211,7 +211,7 @@ class ResourceResult(Payload):
 
 @dataclass(frozen=True, slots=True)
 class ToolList(Payload):
-    """The complete, federated result of `tools/list`, in the names that clients use."""
+    """The complete, federated result of `tools/list`, in the names that `/mcp` has."""
 
     ITEMS = "tools"
     WIRE = FrozenDict({"tools": "tools", "meta": "_meta"})
@@ -291,7 +291,7 @@ class CompletionRequest(Payload):
 
     @property
     def about(self) -> str:
-        """The prompt's name or the template's URI, as clients use it; empty if there is none."""
+        """The prompt's name or the template's URI, as `/mcp` has it; empty if there is none."""
         found = self.ref.get("name" if self.of_prompt else "uri")
         return found if isinstance(found, str) else ""
 

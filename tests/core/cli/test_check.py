@@ -175,3 +175,32 @@ def test_looking_at_the_audit_file_neither_makes_nor_locks_it(
     file = AuditFile(path, AuditConfig(file=path))
     assert plugway("check").code == 0
     file.close()
+
+
+def test_virtual_servers_are_counted_and_what_they_can_not_offer_is_told(
+    plugway: Plugway, configure: Any, shop: dict[str, Any]
+) -> None:
+    virtual = {
+        "good": {"tools": ["one__*", "!one__delete*"], "resources": ["one+shop://*"]},
+        "odd": {"tools": ["one__find", "!one__delte*"]},
+        "bad": {"servers": ["one", "two"], "prefix": False},
+    }
+    configure({"mcpServers": {"one": shop, "two": shop}, "virtualServers": virtual})
+    done = plugway("check")
+    assert done.code == 1
+    assert "Virtual servers" in done.out
+    assert "tools: '!one__delte*' matches nothing that is listed now" in done.out
+    assert "'find' of 'two' is 'one__find' at the endpoint 'bad': give it prefixes" in done.out
+    assert "1 thing needs attention." in done.out
+    good, odd, bad = plugway("check", "--json").document["virtual_servers"]
+    counts = {"tools": 6, "prompts": 0, "resources": 1, "resourceTemplates": 0}
+    assert good == {
+        "name": "good",
+        "ok": True,
+        "servers": ["one"],
+        "counts": counts,
+        "problems": [],
+        "doubts": [],
+    }
+    assert (odd["ok"], odd["counts"]["tools"], len(odd["doubts"])) == (True, 1, 1)
+    assert (bad["ok"], bad["servers"], bad["counts"]["tools"]) == (False, ["one", "two"], 7)

@@ -64,3 +64,49 @@ def test_a_missing_server_is_named_with_the_reason_and_the_others_are_listed(
 def test_without_servers_it_says_so(plugway: Plugway, configure: Any) -> None:
     configure({})
     assert plugway("tools").out == "There are no tools.\n"
+
+
+def test_an_endpoints_tools_are_listed_as_its_clients_see_them(
+    plugway: Plugway, configure: Any, shop: dict[str, Any]
+) -> None:
+    virtual = {"v": {"tools": ["shop__*", "!shop__delete*"], "prefix": False}}
+    configure({"mcpServers": {"shop": shop, "other": shop}, "virtualServers": virtual})
+    done = plugway("tools", "--endpoint", "v")
+    assert done.code == 0
+    assert done.out.startswith("shop  6\n")
+    assert "  find " in done.out
+    assert "shop__find" not in done.out
+    assert "delete" not in done.out
+    document = plugway("tools", "--all", "--endpoint", "other", "--json").document
+    assert {tool["server"] for tool in document["tools"]} == {"other"}
+    assert [prompt["name"] for prompt in document["prompts"]] == ["other__greet"]
+
+
+def test_names_that_an_endpoint_can_not_tell_apart_are_reported(
+    plugway: Plugway, configure: Any, shop: dict[str, Any]
+) -> None:
+    virtual = {"v": {"servers": ["one", "two"], "prefix": False}}
+    configure({"mcpServers": {"one": shop, "two": shop}, "virtualServers": virtual})
+    done = plugway("tools", "--endpoint", "v")
+    assert done.code == 1
+    assert done.out.startswith("one  7\n")
+    assert "'find' of 'two' is 'one__find' at the endpoint 'v': give it prefixes" in done.out
+    assert "held back" not in done.out
+
+
+def test_an_endpoint_that_there_is_not_is_refused_with_a_suggestion(
+    plugway: Plugway, configure: Any, shop: dict[str, Any]
+) -> None:
+    hidden = {**shop, "expose": False}
+    virtual = {"support": {"servers": ["shop"]}}
+    configure({"mcpServers": {"shop": shop, "hidden": hidden}, "virtualServers": virtual})
+    for command in (("tools",), ("serve", "--stdio")):
+        done = plugway(*command, "--endpoint", "suport")
+        assert (done.code, done.out) == (2, "")
+        assert "no virtual server 'suport'; did you mean 'support'?" in done.err
+        done = plugway(*command, "--endpoint", "hidden")
+        assert "the server 'hidden' is not exposed: remove its `expose: false`" in done.err
+    done = plugway("serve", "--endpoint", "shop")
+    assert (done.code, done.out) == (2, "")
+    said = "--endpoint is for --stdio: over HTTP, the endpoint 'shop' is at /mcp/shop"
+    assert said in done.err

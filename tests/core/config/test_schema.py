@@ -4,7 +4,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from plugway.config import AuditConfig, Config, GatewayConfig, PluginEntry, ServerConfig, schema
+from plugway.config import (
+    AuditConfig,
+    Config,
+    GatewayConfig,
+    PluginEntry,
+    ServerConfig,
+    VirtualServer,
+    schema,
+)
 from plugway.executor.conditions import Condition
 from plugway_hookspecs import PluginConfig
 
@@ -13,7 +21,14 @@ REFERENCE = {"type": "string", "pattern": r"\$\{.+\}"}
 
 def test_every_key_is_described() -> None:
     definitions = schema()["$defs"]
-    for model in (ServerConfig, PluginEntry, GatewayConfig, AuditConfig, Condition):
+    for model in (
+        ServerConfig,
+        VirtualServer,
+        PluginEntry,
+        GatewayConfig,
+        AuditConfig,
+        Condition,
+    ):
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name}"
             assert definitions[model.__name__]["properties"][name]["description"]
@@ -22,7 +37,8 @@ def test_every_key_is_described() -> None:
 
 def test_the_schema_has_the_keys_of_the_file() -> None:
     top = schema()
-    assert set(top["properties"]) == {"$schema", "mcpServers", "plugins", "gateway", "audit"}
+    own = {"mcpServers", "virtualServers", "plugins", "gateway", "audit"}
+    assert set(top["properties"]) == {"$schema", *own}
     assert top["additionalProperties"] is False
     assert top["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 

@@ -4,6 +4,7 @@ from plugway.config.document import Config
 from plugway.config.loading import from_data, load, parse
 from plugway.config.models import AuditConfig, GatewayConfig, PluginEntry, ServerConfig
 from plugway.config.reference import schema
+from plugway.config.virtual import VirtualServer
 
 __all__ = [
     "AuditConfig",
@@ -11,6 +12,7 @@ __all__ = [
     "GatewayConfig",
     "PluginEntry",
     "ServerConfig",
+    "VirtualServer",
     "from_data",
     "load",
     "parse",

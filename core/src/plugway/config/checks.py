@@ -36,7 +36,7 @@ def _unknown_servers(servers: Servers, plugins: Plugins) -> Iterator[InitErrorDe
     for index, plugin in enumerate(plugins):
         if plugin.server is not None and plugin.server not in servers:
             found = problem("server", "expected a server in mcpServers", choices=list(servers))
-            yield _at(found, "plugins", index, "server")
+            yield at(found, "plugins", index, "server")
 
 
 def _same_names(plugins: Plugins) -> Iterator[InitErrorDetails]:
@@ -45,7 +45,7 @@ def _same_names(plugins: Plugins) -> Iterator[InitErrorDetails]:
         other = first.setdefault(plugin.name, index)
         if other != index:
             message = "plugins[{other}] has the same name: each name only once"
-            yield _at(problem("twice", message, other=other), "plugins", index, "name")
+            yield at(problem("twice", message, other=other), "plugins", index, "name")
 
 
 def _same_prefixes(servers: Servers) -> Iterator[InitErrorDetails]:
@@ -57,7 +57,7 @@ def _same_prefixes(servers: Servers) -> Iterator[InitErrorDetails]:
         other = first.setdefault(prefix, name)
         if other != name:
             message = "has the same prefix as the server {other}: give one of them another"
-            yield _at(problem("twice", message, other=repr(other)), "mcpServers", name)
+            yield at(problem("twice", message, other=repr(other)), "mcpServers", name)
 
 
 def _never_called(servers: Servers, plugins: Plugins) -> Iterator[InitErrorDetails]:
@@ -65,7 +65,7 @@ def _never_called(servers: Servers, plugins: Plugins) -> Iterator[InitErrorDetai
         reasons = [_impossible(condition, servers) for condition in plugin.when]
         if plugin.mode is not Mode.DISABLED and reasons and all(reasons):
             message = "the plugin would never be called: {reason}"
-            yield _at(problem("never", message, reason=reasons[0]), "plugins", index, "when")
+            yield at(problem("never", message, reason=reasons[0]), "plugins", index, "when")
 
 
 def _impossible(condition: Condition, servers: Servers) -> str | None:
@@ -95,12 +95,12 @@ def _unknown_names(condition: Condition, servers: Servers) -> str | None:
     for field, separator in (("tools", "__"), ("prompts", "__"), ("resources", "+")):
         patterns = [p for p in getattr(condition, field) or () if not p.startswith("!")]
         heads = sorted(prefix + separator for prefix in prefixes)
-        if patterns and not any(_may_begin(p, head) for p in patterns for head in heads):
+        if patterns and not any(may_begin(p, head) for p in patterns for head in heads):
             return f"{field}: names begin with {' or '.join(map(repr, heads))} here"
     return None
 
 
-def _may_begin(pattern: str, head: str) -> bool:
+def may_begin(pattern: str, head: str) -> bool:
     """Whether a glob may match something that begins with `head`."""
     literal = re.split(r"[*?[]", pattern, maxsplit=1)[0]
     if literal == pattern:
@@ -108,5 +108,6 @@ def _may_begin(pattern: str, head: str) -> bool:
     return literal.startswith(head) or head.startswith(literal)
 
 
-def _at(error: PydanticCustomError, *place: str | int) -> InitErrorDetails:
+def at(error: PydanticCustomError, *place: str | int) -> InitErrorDetails:
+    """Return an error about a place in the configuration."""
     return InitErrorDetails(type=error, loc=place, input=None)

@@ -8,7 +8,7 @@ from plugway.config.tree import Node, Reading
 from plugway.config.yaml_source import read_yaml
 from plugway.errors import ConfigError
 
-_OWN = frozenset({"plugins", "gateway", "audit"})
+_OWN = frozenset({"plugins", "virtualServers", "gateway", "audit"})
 
 
 def read(text: str, *, json: bool) -> Reading:

@@ -5,9 +5,11 @@ from pathlib import Path
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from plugway.config.checks import dead_conditions, inconsistencies
+from plugway.config.endpoints import endpoint_faults
 from plugway.config.fields import Name
 from plugway.config.models import AuditConfig, GatewayConfig, Model, PluginEntry, ServerConfig
 from plugway.config.origin import Origin
+from plugway.config.virtual import VirtualServer
 from plugway.errors import ConfigError
 
 
@@ -16,6 +18,10 @@ class Config(Model):
 
     servers: dict[Name, ServerConfig] = Field(default={}, validation_alias="mcpServers")
     """The servers, by name; the same block that MCP clients have."""
+    virtual_servers: dict[Name, VirtualServer] = Field(
+        default={}, validation_alias="virtualServers"
+    )
+    """Selections of what the servers offer, by name; each has an endpoint of its own."""
     plugins: list[PluginEntry] = Field(default=[])
     """The plugins; `priority` decides their order."""
     gateway: GatewayConfig = GatewayConfig()
@@ -55,6 +61,10 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
-        if errors := inconsistencies(self.servers, self.plugins):
+        errors = [
+            *inconsistencies(self.servers, self.plugins),
+            *endpoint_faults(self.servers, self.virtual_servers, self.gateway.path),
+        ]
+        if errors:
             raise ValidationError.from_exception_data("Config", errors, hide_input=True)
         return self

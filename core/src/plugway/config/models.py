@@ -69,8 +69,10 @@ class ServerConfig(Model):
     headers: Headers = Field(default={}, repr=False)
     """HTTP headers sent with every request, such as `Authorization`."""
     prefix: Prefix | None = None
-    """What stands before `__` in the names that clients see; the server's name where it is not
+    """What stands before `__` in the names that `/mcp` has; the server's name where it is not
     given, and "" for names without a prefix."""
+    endpoint_prefix: bool = True
+    """Whether names keep the prefix at the server's own endpoint, `/mcp/NAME`, too."""
     expose: bool = True
     """Whether clients see the server; a server that only serves plugins need not be exposed."""
     era: Literal["auto", "mirror", "modern", "legacy"] = "auto"
@@ -257,7 +259,7 @@ class GatewayConfig(Model):
             raise problem("exposed", EXPOSED)
         if self.path == HEALTH_PATH:
             raise problem("path", "`path` is where the health check answers: use another")
-        if self.path.startswith("/plugins/"):
+        if f"{self.path}/".startswith("/plugins/"):
             raise problem("path", "`path` is where the routes of plugins are: use another")
         return self
 

@@ -15,7 +15,8 @@ from plugway.methods import COMPLETION, FETCHES, Kind
 from plugway_hookspecs import Operation
 
 _FETCHED_BY = {Kind.PROMPT: "prompts/get", Kind.TEMPLATE: "resources/read"}
-_KEYS = {Kind.PROMPT: "name", Kind.TEMPLATE: "uri"}
+KEYS = {Kind.PROMPT: "name", Kind.TEMPLATE: "uri"}
+"""Where a reference has the name of what is to be completed."""
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,8 @@ async def complete(parts: Parts, request: Request, operation: Operation) -> dict
     """
     params = without_hop_meta(request.params)
     ref = params.get("ref")
-    kind = _kind(ref)
-    name = ref.get(_KEYS[kind]) if is_object(ref) else None
+    kind = kind_of(ref)
+    name = ref.get(KEYS[kind]) if is_object(ref) else None
     operation.within = _FETCHED_BY[kind]
     completing = _Completing(parts, kind, request, operation)
     target = await completing.find(name if isinstance(name, str) else "")
@@ -38,9 +39,15 @@ async def complete(parts: Parts, request: Request, operation: Operation) -> dict
     return await completing.reach(request, params, target)
 
 
-def _kind(ref: Any) -> Kind:
+def kind_of(ref: Any) -> Kind:
+    """Return what a reference is about."""
     of_prompt = is_object(ref) and ref.get("type") == "ref/prompt"
     return Kind.PROMPT if of_prompt else Kind.TEMPLATE
+
+
+def unknown_reference(name: str) -> RpcError:
+    """Return the error for what nobody has, so that it can't be completed."""
+    return RpcError(INVALID_PARAMS, f"Unknown reference: {name}")
 
 
 class _Completing(Guarded):
@@ -58,7 +65,7 @@ class _Completing(Guarded):
         if target is None and self.kind is Kind.TEMPLATE:
             target = await look_up(parts, Kind.RESOURCE, name, operation, caller)
         if target is None:
-            raise RpcError(INVALID_PARAMS, f"Unknown reference: {name}")
+            raise unknown_reference(name)
         return target
 
     async def reach(
@@ -69,7 +76,7 @@ class _Completing(Guarded):
     ) -> dict[str, Any]:
         operation, server = self.operation, target.member
         ref = params["ref"]
-        if _kind(ref) is not self.kind:
+        if kind_of(ref) is not self.kind:
             message = "Plugins made a prompt's completion a template's, or the reverse"
             raise RpcError(INTERNAL_ERROR, message)
         if "completions" not in server.source.capabilities:
@@ -78,7 +85,7 @@ class _Completing(Guarded):
             what = "request %s: no completions, %s guard %r and have no hook for them"
             log.info(what, operation.id, ", ".join(sorted(silent)), operation.name)
             return {"completion": {"values": []}}
-        sent = {**params, "ref": {**ref, _KEYS[self.kind]: target.inward}}
+        sent = {**params, "ref": {**ref, KEYS[self.kind]: target.inward}}
         upstream = self.parts.upstreams[server.name]
         return await upstream.request(COMPLETION.name, sent, caller=request.caller)
 

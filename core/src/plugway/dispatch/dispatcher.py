@@ -17,6 +17,7 @@ from plugway.dispatch.fetching import fetch_one
 from plugway.dispatch.questions import Questions
 from plugway.dispatch.shaping import answer_denied, shape, trace_context, unavailable_meta
 from plugway.dispatch.subscribing import listen, subscribe, unsubscribe
+from plugway.dispatch.viewing import come_in, go_out
 from plugway.foreign import NAME, about, describe, one_line, stack
 from plugway.generation import Generation
 from plugway.jsonrpc import (
@@ -179,7 +180,8 @@ class Dispatcher:
             operation.deadline = scope.deadline
             request.limit = Limit(scope)
             operation.chains = parts.chains.chain
-            result = await self._route(parts, request, operation)
+            inside = await come_in(parts, request, operation)
+            result = go_out(parts, inside, await self._route(parts, inside, operation))
             return shape(
                 request.method, result, modern=request.modern, server_info=self.server_info
             )
@@ -203,7 +205,8 @@ class Dispatcher:
         if request.params.get("cursor") is not None:
             message = "Invalid cursor: the gateway answers with the whole list at once"
             raise RpcError(INVALID_PARAMS, message)
-        federated = await parts.catalog.list(listing.kind, request.caller)
+        servers = request.view.servers_of(listing.kind)
+        federated = await parts.catalog.list(listing.kind, request.caller, servers)
         chain = parts.chains.chain(listing.post)
         public = federated.public and not chain.guards(None)
         result: dict[str, Any] = {

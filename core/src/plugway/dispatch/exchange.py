@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from plugway.federation.view import WHOLE, View
 from plugway.timing import Limit
 from plugway_hookspecs import Client, Principal
 from plugway_hookspecs.context import ANONYMOUS
@@ -80,6 +81,8 @@ class Request:
     on_log: Log | None = None
     """Takes the params of `notifications/message`."""
     log_level: str | None = None
+    view: View = WHOLE
+    """What the client's endpoint shows, and under which names; `params` are in those."""
     record: list[Any] | None = None
     """Where the chains write what they did; None when nobody listens."""
     caller: Caller | None = None

@@ -135,9 +135,8 @@ async def look_up(
     operation.name = name
     try:
         target = await parts.catalog.find(kind, name, caller)
-    except ServerError as error:  # no guard has seen its text
-        message = f"Server {error.server!r} can't list its {kind.value} (error {error.code})"
-        raise RpcError(UPSTREAM_UNAVAILABLE, message) from error
+    except ServerError as error:
+        raise cant_list(kind, error) from error
     operation.server = target.member.name if target else ""
     operation.definition = target.definition if target else None
     return target
@@ -148,8 +147,19 @@ async def find(
 ) -> Target:
     """Find the server that has a name as `look_up` does; raises `RpcError` if there is none."""
     target = await look_up(parts, kind, name, operation, caller)
-    if target is not None:
-        return target
+    if target is None:
+        raise unknown(kind, name)
+    return target
+
+
+def unknown(kind: Kind, name: str) -> RpcError:
+    """Return the error for a name that nobody has."""
     what = "resource" if kind is Kind.RESOURCE else kind.name.lower()
     data = {"uri": name} if kind is Kind.RESOURCE else None
-    raise RpcError(INVALID_PARAMS, f"Unknown {what}: {name}", data)
+    return RpcError(INVALID_PARAMS, f"Unknown {what}: {name}", data)
+
+
+def cant_list(kind: Kind, error: ServerError) -> RpcError:
+    """Return the error for a server that refuses to list; no guard has seen its own text."""
+    message = f"Server {error.server!r} can't list its {kind.value} (error {error.code})"
+    return RpcError(UPSTREAM_UNAVAILABLE, message)

@@ -24,6 +24,7 @@ from plugway.dispatch.dispatcher import Dispatcher
 from plugway.dispatch.exchange import Ask, Caller, Log, Progress, Request
 from plugway.dispatch.shaping import is_modern, shape
 from plugway.downstream.asking import put
+from plugway.downstream.endpoints import endpoint_of, endpoint_of_call
 from plugway.downstream.headers import without_credentials
 from plugway.downstream.sessions import (
     Sessions,
@@ -35,7 +36,9 @@ from plugway.downstream.sessions import (
 from plugway.downstream.streams import Stream
 from plugway.downstream.subscriptions import Subscriptions
 from plugway.federation.catalog import CHANGED
-from plugway.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, TOO_MANY, RpcError
+from plugway.federation.endpoints import Endpoint
+from plugway.federation.lens import Lens
+from plugway.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, TOO_MANY, RpcError
 from plugway.jsonvalues import is_object
 from plugway.methods import Kind
 from plugway_hookspecs.frozen import EMPTY
@@ -54,6 +57,8 @@ class Edge:
     def __init__(self, name: str, version: str, dispatcher: Dispatcher) -> None:
         """Make the SDK server and route what it receives into the dispatcher."""
         self.dispatcher = dispatcher
+        self.endpoint = ""
+        """The endpoint of clients whose transport knows none, as over stdio."""
         self.subscriptions = Subscriptions(dispatcher)
         self.sessions = Sessions(self.subscriptions)
         self.streams = 0
@@ -93,11 +98,11 @@ class Edge:
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
         """Return a tool's schema from memory; without it the SDK lists all tools for every call."""
-        for member in self.dispatcher.generation.catalog.members:
-            if (entry := member.known(Kind.TOOL).get(name)) is not None:
-                schema = entry.definition.get("inputSchema")
-                return schema if is_object(schema) else None
-        return None
+        generation = self.dispatcher.generation
+        endpoint = generation.endpoint(endpoint_of_call())
+        target = endpoint and Lens(endpoint.view, generation.catalog).known(Kind.TOOL, name)
+        schema = target and target.definition and target.definition.get("inputSchema")
+        return schema if is_object(schema) else None
 
     async def _subscribe(
         self, context: Context, params: mcp_types.SubscriptionsListenRequestParams
@@ -139,7 +144,7 @@ class Edge:
     async def _answer(self, context: Context) -> dict[str, Any]:
         method, modern = context.method, is_modern(context.protocol_version)
         if method == "server/discover":
-            result = await self._describe()
+            result = await self._describe(self._endpoint(context))
             result["supportedVersions"] = list(MODERN_PROTOCOL_VERSIONS)
             return shape(method, result, modern=True, server_info=self.dispatcher.server_info)
         if method == "logging/setLevel":
@@ -157,17 +162,35 @@ class Edge:
         return result
 
     async def _initialize(self, context: Context, call_next: CallNext) -> HandlerResult:
+        endpoint = self._endpoint(context)
         result = await call_next(context)
         self.sessions.open(context)
         if isinstance(result, dict):
-            return {**result, **await self._describe()}
+            return {**result, **await self._describe(endpoint)}
         return result
 
-    async def _describe(self) -> dict[str, Any]:
+    def serves(self, endpoint: str) -> bool:
+        """Whether there is such an endpoint now; the empty name is the whole federation's."""
+        return self.dispatcher.generation.endpoint(endpoint) is not None
+
+    def opened_on(self, session_id: str) -> str | None:
+        """Return the endpoint that a session was opened on; None if there is no such session."""
+        return self.sessions.endpoint(session_id)
+
+    def _endpoint(self, context: Context) -> Endpoint:
+        """Return the endpoint that a request came to; a reload may have taken it away."""
+        name = self.endpoint if context.request is None else endpoint_of(context.request.scope)
+        endpoint = self.dispatcher.generation.endpoint(name)
+        if endpoint is None:
+            raise MCPError(INVALID_REQUEST, f"There is no endpoint {name!r} any more")
+        return endpoint
+
+    async def _describe(self, endpoint: Endpoint) -> dict[str, Any]:
         with self.dispatcher.generation as parts:
-            described: dict[str, Any] = {"capabilities": await parts.federation.capabilities()}
+            federation = endpoint.federation
+            described: dict[str, Any] = {"capabilities": await federation.capabilities()}
             guarded = parts.chains.chain("tool_post_list").guards(None)
-            if instructions := parts.federation.instructions(guarded=guarded):
+            if instructions := federation.instructions(guarded=guarded):
                 described["instructions"] = instructions
             return described
 
@@ -177,6 +200,7 @@ class Edge:
         headers = EMPTY if http is None else without_credentials(http.headers)
         meta: Mapping[str, Any] = params.get("_meta") or {}
         on_progress = _progress(context) if "progressToken" in meta else None
+        view = self._endpoint(context).view
         if modern:
             given = meta.get(mcp_types.CLIENT_CAPABILITIES_META_KEY)
             client = client_of(context, given if is_object(given) else EMPTY)
@@ -191,6 +215,7 @@ class Edge:
                 on_log=None if level is None else _log(context, lambda: level),
                 log_level=level,
                 caller=Caller(client.capabilities),
+                view=view,
             )
         session = self.sessions.of(context)
         return Request(
@@ -205,6 +230,7 @@ class Edge:
             caller=session.caller,
             ask=self._ask(context),
             watches=session,
+            view=view,
         )
 
     def _ask(self, context: Context) -> Ask:

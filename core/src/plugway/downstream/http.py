@@ -23,6 +23,7 @@ from plugway.config.exposure import is_loopback
 from plugway.config.models import HEALTH_PATH
 from plugway.downstream.admission import Admission
 from plugway.downstream.edge import Edge
+from plugway.downstream.endpoints import Endpoints
 from plugway.downstream.events import Events
 from plugway.downstream.routes import Plugins, plugin_routes
 
@@ -33,7 +34,7 @@ _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 def http_app(edge: Edge, settings: GatewayConfig, plugins: Plugins) -> ASGIApp:
-    """Return the ASGI application: the MCP endpoint, a health check, the plugins' own routes."""
+    """Return the ASGI application: the MCP endpoints, a health check, the plugins' own routes."""
     security = _security(settings)
     events = Events(
         most=settings.replay_events,
@@ -55,7 +56,8 @@ def http_app(edge: Edge, settings: GatewayConfig, plugins: Plugins) -> ASGIApp:
     )
     edge.server.middleware.insert(0, events.follow)
     served.router.lifespan_context = _following(served, edge)
-    app: ASGIApp = Admission(served, settings, events)
+    admitted = Admission(served, settings, events)
+    app: ASGIApp = Endpoints(admitted, settings.path, security, edge)
     if settings.token is not None:
         token = settings.token.get_secret_value()
         app = BearerGate(app, token, open_paths=frozenset({HEALTH_PATH}))

@@ -9,6 +9,7 @@ from mcp.shared.dispatcher import Outbound
 
 from plugway.dispatch.exchange import Caller
 from plugway.downstream.asking import put
+from plugway.downstream.endpoints import endpoint_of
 from plugway.downstream.subscriptions import Subscriptions
 from plugway.jsonrpc import TOO_MANY, RpcError
 from plugway.jsonvalues import is_object
@@ -38,6 +39,8 @@ class Session:
         """Know a client by its connection."""
         self.client = client
         self.caller = Caller(client.capabilities, self)
+        self.endpoint = ""
+        """The endpoint that it was opened on; empty for the whole federation's."""
         self.log_level: str | None = None
         """Messages below it are not forwarded; None until the client says which."""
         self._connection = connection
@@ -127,6 +130,7 @@ class Sessions:
         """Start without any."""
         self._subscriptions = subscriptions
         self._sessions: dict[Connection, Session] = {}
+        self._by_id: dict[str, Session] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -137,14 +141,23 @@ class Sessions:
         capabilities = params.get("capabilities")
         client = client_of(context, capabilities if is_object(capabilities) else {})
         session = Session(connection, self._subscriptions, client)
+        session.endpoint = "" if context.request is None else endpoint_of(context.request.scope)
         self._sessions[connection] = session
+        if connection.session_id is not None:
+            self._by_id[connection.session_id] = session
         connection.exit_stack.callback(self._close, connection, session)
         return session
 
     def _close(self, connection: Connection, session: Session) -> None:
         if self._sessions.get(connection) is session:
             del self._sessions[connection]
+            self._by_id.pop(connection.session_id or "", None)
         session.close()
+
+    def endpoint(self, session_id: str) -> str | None:
+        """Return the endpoint that a session was opened on; None if there is no such session."""
+        session = self._by_id.get(session_id)
+        return None if session is None else session.endpoint
 
     def of(self, context: Context) -> Session:
         """Return the session that a request belongs to."""

@@ -22,23 +22,27 @@ log = logging.getLogger(__name__)
 
 Updated = Callable[[str], None]
 
+_Key = tuple[Hashable, str, str]
+"""The link to the server, the server, and the URI that it has."""
+
 
 @dataclass(slots=True, eq=False)
 class _Followed:
-    listeners: list[Updated] = field(default_factory=list[Updated])
+    listeners: list[tuple[str, Updated]] = field(default_factory=list[tuple[str, Updated]])
+    """Who follows it, with the URI that each of them has for it."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     standing: anyio.Event = field(default_factory=anyio.Event)
     error: PlugwayError | None = None
 
 
 class Subscriptions:
-    """What clients follow at present, by the link to the server and the URI that clients use."""
+    """What clients follow at present, by the link to the server and the server's own URI."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         """Follow with the servers of the dispatcher's generations."""
         self.tasks: anyio.abc.TaskGroup | None = None
         self.dispatcher = dispatcher
-        self._followed: dict[tuple[Hashable, str], _Followed] = {}
+        self._followed: dict[_Key, _Followed] = {}
 
     def __len__(self) -> int:
         return len(self._followed)
@@ -53,21 +57,21 @@ class Subscriptions:
         """
         upstream = self.dispatcher.generation.upstreams.get(server)
         link: Hashable = None if upstream is None else upstream.link(caller)
-        key = link, uri
+        key = link, server, inward  # URIs of clients depend on the endpoint
         followed = self._followed.get(key)
         if followed is None:
             if self.tasks is None or len(self._followed) >= MAX_FOLLOWED:
                 raise RpcError(TOO_MANY, "Too many resources are subscribed to; try again later")
             followed = self._followed[key] = _Followed()
-            self.tasks.start_soon(self._keep, key, followed, caller, server, inward)
-        followed.listeners.append(updated)
+            self.tasks.start_soon(self._keep, key, followed, caller)
+        followed.listeners.append(listener := (uri, updated))
         stopped = False
 
         def stop() -> None:
             nonlocal stopped
             if not stopped:
                 stopped = True
-                followed.listeners.remove(updated)
+                followed.listeners.remove(listener)
                 if not followed.listeners:
                     followed.scope.cancel()
                     if self._followed.get(key) is followed:
@@ -84,19 +88,12 @@ class Subscriptions:
                 stop()
         return stop
 
-    async def _keep(
-        self,
-        key: tuple[Hashable, str],
-        followed: _Followed,
-        caller: Caller | None,
-        server: str,
-        inward: str,
-    ) -> None:
+    async def _keep(self, key: _Key, followed: _Followed, caller: Caller | None) -> None:
         """Follow one resource, under whichever generation, until nobody listens."""
-        _, uri = key
+        _, server, inward = key
 
         def updated(_: str) -> None:
-            for listener in list(followed.listeners):
+            for uri, listener in list(followed.listeners):
                 listener(uri)
 
         with followed.scope:
@@ -111,7 +108,7 @@ class Subscriptions:
                     updated(inward)  # nobody tells what changed meanwhile
             except PlugwayError as error:
                 followed.error = error
-                log.info("%s is followed no longer: %s", uri, error)
+                log.info("%s of %r is followed no longer: %s", inward, server, error)
             finally:
                 if self._followed.get(key) is followed:
                     del self._followed[key]

@@ -53,13 +53,13 @@ class Condition(BaseModel):
     tenant_ids: Given = None
     """Tenants, as authentication established them."""
     tools: Given = None
-    """Tool names as clients see them, such as `crm__*`; of calls, and of what a server asks the
+    """Tool names as `/mcp` has them, such as `crm__*`; of calls, and of what a server asks the
     client in the course of one."""
     prompts: Given = None
-    """Prompt names as clients see them; of prompts, of their completions, and of what a server asks
+    """Prompt names as `/mcp` has them; of prompts, of their completions, and of what a server asks
     meanwhile."""
     resources: Given = None
-    """Resource URIs as clients see them, however they are written: percent-encoded or not, say."""
+    """Resource URIs as `/mcp` has them, however they are written: percent-encoded or not, say."""
     agents: Given = None
     """Agent names."""
     user_patterns: Given = None

@@ -1,7 +1,7 @@
 """What all servers offer together: one list per kind, in names that stay unique."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -66,6 +66,7 @@ class Catalog:
     def __init__(self, members: Sequence[Member]) -> None:
         """Federate `members` and follow their list changes."""
         self.members = tuple(members)
+        self.by_name = {member.name: member for member in members}
         self.prefixed = {member.prefix: member for member in members if member.prefix}
         self._longest_first = sorted(self.prefixed.values(), key=lambda m: -len(m.prefix))
         self.unprefixed = tuple(member for member in members if not member.prefix)
@@ -94,9 +95,14 @@ class Catalog:
 
         return changed
 
-    async def list(self, kind: Kind, caller: Caller | None = None) -> Federated:
-        """List one kind over all servers at once; what can't be had is reported, not waited for."""
-        results: list[Listing | Unavailable] = [Listing()] * len(self.members)
+    async def list(
+        self, kind: Kind, caller: Caller | None = None, servers: Container[str] | None = None
+    ) -> Federated:
+        """List one kind over all servers at once; what can't be had is reported, not waited for.
+
+        With `servers`, only those are asked, and only what they have is listed.
+        """
+        results: list[Listing | Unavailable | None] = [None] * len(self.members)
 
         async def one(index: int, member: Member) -> None:
             try:
@@ -107,16 +113,26 @@ class Catalog:
 
         async with anyio.create_task_group() as tasks:
             for index, member in enumerate(self.members):
-                tasks.start_soon(one, index, member)
-        return self._merge(kind, results)
+                if servers is None or member.name in servers:
+                    tasks.start_soon(one, index, member)
+        return self._merge(kind, results, caller)
 
-    def _merge(self, kind: Kind, results: Sequence[Listing | Unavailable]) -> Federated:
+    def _merge(
+        self,
+        kind: Kind,
+        results: Sequence[Listing | Unavailable | None],
+        caller: Caller | None,
+    ) -> Federated:
         owners: dict[str, Member] = {}
         items: list[Mapping[str, Any]] = []
         missing: list[Unavailable] = []
         ttls: list[float] = []
         size, public = 0, True
         for member, result in zip(self.members, results, strict=True):
+            if result is None:  # not asked, but what it is known to have is still its own
+                for name in member.known(kind, caller):
+                    self._taken(kind, name, member, owners)
+                continue
             if isinstance(result, Unavailable):
                 missing.append(result)
                 continue

@@ -13,7 +13,8 @@ from plugway_hookspecs import PlugwayError
 WAIT_SECONDS = 3.0
 """How long a client's handshake waits for servers that are still connecting."""
 
-_LISTS = ("tools", "prompts", "resources")
+LISTS = ("tools", "prompts", "resources")
+_COMPLETED = {"prompts", "resources"}
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +27,16 @@ class Federation:
         members: Sequence[Member],
         own_instructions: str | None,
         instructions_of: Callable[[str], str],
+        lists: Sequence[str] = LISTS,
     ) -> None:
-        """Merge `members`; `instructions_of` gives what a connected server says of itself."""
+        """Merge `members`; `instructions_of` gives what a connected server says of itself.
+
+        `lists` says which of their lists there are here.
+        """
         self.members = tuple(members)
         self.own_instructions = own_instructions
         self.instructions_of = instructions_of
+        self.lists = lists
 
     async def capabilities(self) -> dict[str, Any]:
         """Return what the connected servers can do together.
@@ -41,12 +47,12 @@ class Federation:
         await self._connect()
         declared: list[Mapping[str, Any]] = [m.source.capabilities for m in self.members]
         merged: dict[str, Any] = {"logging": {}}
-        if any("completions" in each for each in declared):
+        if any("completions" in each for each in declared) and _COMPLETED & {*self.lists}:
             merged["completions"] = {}
-        for name in _LISTS:
+        for name in self.lists:
             if not all(declared) or any(name in each for each in declared):
                 merged[name] = {"listChanged": True}
-        if any(_subscribes(each) for each in declared):
+        if "resources" in merged and any(_subscribes(each) for each in declared):
             merged["resources"]["subscribe"] = True
         return merged
 

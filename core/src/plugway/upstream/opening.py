@@ -16,7 +16,7 @@ from plugway_hookspecs.frozen import EMPTY
 
 log = logging.getLogger(__name__)
 
-_NOT_OF_THE_CONNECTION = {"prefix", "expose", "list_timeout", "required"}
+_NOT_OF_THE_CONNECTION = {"prefix", "endpoint_prefix", "expose", "list_timeout", "required"}
 """Settings that say how a server is offered, and can change while it stays connected."""
 
 

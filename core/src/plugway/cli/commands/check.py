@@ -11,6 +11,12 @@ from rich.text import Text
 
 from plugway.audit.ledger import audit_fault
 from plugway.cli.app import App
+from plugway.cli.endpoints import (
+    EndpointReport,
+    endpoint_document,
+    endpoint_row,
+    inspect_endpoints,
+)
 from plugway.cli.failures import WRONG
 from plugway.cli.inspection import (
     NOUNS,
@@ -57,6 +63,7 @@ class Report:
     notes: Sequence[str]
     servers: Sequence[ServerReport]
     plugins: Sequence[PluginReport]
+    endpoints: Sequence[EndpointReport]
     packages: Sequence[str]
     """What is wrong with installed packages."""
     audit: Sequence[str] = ()
@@ -72,7 +79,8 @@ class Report:
         """The names of all that needs attention."""
         servers = [server.name for server in self.servers if not server.ok]
         plugins = [plugin.name for plugin in self.plugins if not plugin.ok]
-        return [*servers, *plugins, *self.packages, *self.audit]
+        endpoints = [endpoint.name for endpoint in self.endpoints if endpoint.problems]
+        return [*servers, *plugins, *endpoints, *self.packages, *self.audit]
 
 
 @declare("check")
@@ -99,12 +107,14 @@ async def inspect(config: Config, discovery: Discovery) -> Report:
         exposed = frozenset(name for name, server in config.servers.items() if server.expose)
         servers = await start_all(upstreams, exposed)
         async with open_registry(config, discovery, upstreams, strict=False) as registry:
-            await _count(config, [report for report in servers if report.exposed])
+            catalog = await _count(config, [report for report in servers if report.exposed])
+            endpoints = await inspect_endpoints(config, catalog)
             plugins = await _plugins(config, registry)
     packages = [str(problem) for problem in discovery.problems]
     fault = await anyio.to_thread.run_sync(audit_fault, config)
     audit = [] if fault is None else [str(fault)]
-    return Report([*config.notes, *_nothing_offered(exposed)], servers, plugins, packages, audit)
+    notes = [*config.notes, *_nothing_offered(exposed)]
+    return Report(notes, servers, plugins, endpoints, packages, audit)
 
 
 def _nothing_offered(exposed: frozenset[str]) -> list[str]:
@@ -112,7 +122,7 @@ def _nothing_offered(exposed: frozenset[str]) -> list[str]:
     return [] if exposed else [advice]
 
 
-async def _count(config: Config, reports: Sequence[ServerReport]) -> None:
+async def _count(config: Config, reports: Sequence[ServerReport]) -> Catalog:
     """Count what the servers offer, and find the names that two of them claim."""
     members: dict[str, Member] = {}
     for report in reports:
@@ -133,6 +143,7 @@ async def _count(config: Config, reports: Sequence[ServerReport]) -> None:
         for name, reasons in clashes.items():
             more = f" ({len(reasons) - 1} more)" if len(reasons) > 1 else ""
             by_name[name].problems.append(f"{NOUNS[kind]} {reasons[0]}{more}")
+    return catalog
 
 
 async def _plugins(config: Config, registry: Registry) -> list[PluginReport]:
@@ -159,6 +170,9 @@ def _show(app: App, report: Report) -> None:
     if report.servers:
         out.print(Text("Servers", "bold"))
         print_rows(out, [server_row(each, stderr=app.verbose) for each in report.servers])
+    if report.endpoints:
+        out.print(Text("\nVirtual servers", "bold"))
+        print_rows(out, [endpoint_row(each) for each in report.endpoints])
     if report.plugins:
         out.print(Text("\nPlugins", "bold"))
         print_rows(out, [_plugin_row(each) for each in report.plugins])
@@ -210,6 +224,7 @@ def _document(app: App, report: Report) -> dict[str, object]:
             }
             for each in report.plugins
         ],
+        "virtual_servers": [endpoint_document(each) for each in report.endpoints],
         "packages": list(report.packages),
         "audit": list(report.audit),
     }

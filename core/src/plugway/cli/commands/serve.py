@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import click
 from pydantic import ValidationError
 from rich.text import Text
 
-from plugway.cli.app import App
+from plugway.cli.app import App, CommandLineError
+from plugway.cli.endpoints import check_endpoint
 from plugway.cli.failures import INTERRUPTED
 from plugway.cli.inspection import count, server_row, start
 from plugway.cli.listening import listen
@@ -36,6 +38,7 @@ from plugway.upstream import Upstream
 @declare("serve")
 @click.argument("file", required=False, type=file_path, metavar="[CONFIG]")
 @click.option("--stdio", is_flag=True, help="Serve one client on standard input and output.")
+@click.option("--endpoint", metavar="NAME", help="With --stdio: serve this endpoint, not all.")
 @click.option("--host", help="The address to listen on; beyond 127.0.0.1 a token is needed.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 for any that is free.")
 @click.option("--path", help="The path of the MCP endpoint.")
@@ -46,6 +49,7 @@ def command(
     host: str | None,
     port: int | None,
     path: str | None,
+    endpoint: str | None,
     *,
     stdio: bool,
     no_reload: bool,
@@ -64,10 +68,15 @@ def command(
     file = app.find_config()
     seen = None if no_reload else state(file)
     config = _with(load(file), overrides)
+    if endpoint is not None:
+        check_endpoint(config, endpoint)
+        if not stdio:
+            message = f"over HTTP, the endpoint {endpoint!r} is at {config.gateway.path}/{endpoint}"
+            raise CommandLineError(f"--endpoint is for --stdio: {message}")
     reloads = Reloads(file, lambda: _with(load(file), overrides), seen)
     for note in config.notes:
         app.err.print(Text.assemble(("note: ", "yellow"), note), soft_wrap=True)
-    run = _over_stdio if stdio else _over_http
+    run = partial(_over_stdio, endpoint or "") if stdio else _over_http
     try:
         app.run(lambda interrupts: run(app, config, reloads, interrupts))
     except InterruptedRunError as error:
@@ -85,7 +94,9 @@ def _with(config: Config, overrides: dict[str, Any]) -> Config:
     return config.model_copy(update={"gateway": gateway})
 
 
-async def _over_stdio(app: App, config: Config, reloads: Reloads, interrupts: Interrupts) -> None:
+async def _over_stdio(
+    endpoint: str, app: App, config: Config, reloads: Reloads, interrupts: Interrupts
+) -> None:
     if sys.stdin.isatty():
         message = "speaking MCP on standard input and output, as clients expect it; Ctrl-D ends it"
         app.err.print(Text(message, "dim"))
@@ -98,7 +109,7 @@ async def _over_stdio(app: App, config: Config, reloads: Reloads, interrupts: In
             report_unserved(gateway.registry)
             with stdout_goes_to(client), redirect_stdout(app.stdout), endable_stdin() as end:
                 interrupts.stop = end
-                await serve_stdio(gateway.edge)
+                await serve_stdio(gateway.edge, endpoint)
             tasks.cancel_scope.cancel()
 
 

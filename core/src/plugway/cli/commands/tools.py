@@ -10,13 +10,16 @@ from rich.text import Text
 
 from plugway.cli.app import App
 from plugway.cli.calling import MODERN
+from plugway.cli.endpoints import check_endpoint
 from plugway.cli.failures import WRONG
 from plugway.cli.inspection import ServerReport, server_row, start_all
 from plugway.cli.options import declare
 from plugway.cli.output import Row, plural, print_rows
 from plugway.config import Config
 from plugway.dispatch.exchange import Request
-from plugway.federation.catalog import Catalog, Unavailable
+from plugway.federation.catalog import Unavailable
+from plugway.federation.lens import Lens
+from plugway.federation.view import View
 from plugway.gateway import VERSION, Gateway, open_gateway
 from plugway.methods import LIST_METHOD, Kind
 from plugway_hookspecs import Client
@@ -60,7 +63,10 @@ class Listed:
 @click.option("--prompts", is_flag=True, help="List the prompts, too.")
 @click.option("--resources", is_flag=True, help="List the resources and their templates, too.")
 @click.option("--all", "everything", is_flag=True, help="List everything.")
-def command(app: App, *, prompts: bool, resources: bool, everything: bool) -> int:
+@click.option("--endpoint", metavar="NAME", help="List what this endpoint has, not all.")
+def command(
+    app: App, endpoint: str | None, *, prompts: bool, resources: bool, everything: bool
+) -> int:
     """List the tools that clients see, after the plugins have had their say.
 
     The exit code is 1 if a server is missing.
@@ -70,8 +76,10 @@ def command(app: App, *, prompts: bool, resources: bool, everything: bool) -> in
     kinds += [Kind.PROMPT] if prompts or everything else []
     kinds += [Kind.RESOURCE, Kind.TEMPLATE] if resources or everything else []
     config = app.load_config()
+    if endpoint is not None:
+        check_endpoint(config, endpoint)
     with app.err.status("starting …"):
-        servers, listed = app.run(lambda _: _list_all(config, kinds))
+        servers, listed = app.run(lambda _: _list_all(config, kinds, endpoint or ""))
     if app.as_json:
         app.document(_document(listed))
     else:
@@ -82,36 +90,38 @@ def command(app: App, *, prompts: bool, resources: bool, everything: bool) -> in
 
 
 async def _list_all(
-    config: Config, kinds: Sequence[Kind]
+    config: Config, kinds: Sequence[Kind], endpoint: str
 ) -> tuple[list[ServerReport], list[Listed]]:
     async with open_gateway(config) as gateway:
-        names = [member.name for member in gateway.catalog.members]
+        found = gateway.dispatcher.generation.endpoint(endpoint)
+        assert found is not None  # noqa: S101 - for the type checker
+        view = found.view
+        names = [
+            m.name
+            for m in gateway.catalog.members
+            if view.servers is None or m.name in view.servers
+        ]
         upstreams = {name: gateway.upstreams[name] for name in names}
         servers = await start_all(upstreams, frozenset(names))
-        return servers, [await _list(gateway, kind) for kind in kinds]
+        return servers, [await _list(gateway, kind, view) for kind in kinds]
 
 
-async def _list(gateway: Gateway, kind: Kind) -> Listed:
-    federated = await gateway.catalog.list(kind)
+async def _list(gateway: Gateway, kind: Kind, view: View) -> Listed:
+    lens = Lens(view, gateway.catalog)
+    federated = await gateway.catalog.list(kind, servers=view.servers_of(kind))
     client = Client("plugway", VERSION, MODERN)
-    request = Request(LIST_METHOD[kind], {}, client, modern=True)
+    request = Request(LIST_METHOD[kind], {}, client, modern=True, view=view)
     result = await gateway.dispatcher.handle(request)
-    owners = _owners(gateway.catalog, kind)
     items: list[Item] = []
     for definition in result[kind.value]:
         name = str(definition.get(kind.identifier, ""))
-        items.append(Item(name, owners.get(name, ""), definition))
+        target = lens.known(kind, name)
+        items.append(Item(name, target.member.name if target else "", definition))
+    names = [lens.shown(kind, item[kind.identifier]) for item in federated.items]
     shown = {item.name for item in items}
-    hidden = [item for item in federated.items if item[kind.identifier] not in shown]
-    return Listed(kind, items, len(hidden), federated.unavailable)
-
-
-def _owners(catalog: Catalog, kind: Kind) -> dict[str, str]:
-    owners: dict[str, str] = {}
-    for member in catalog.members:
-        for name in member.known(kind):
-            owners.setdefault(name, member.name)
-    return owners
+    hidden = [each.name for each in names if each.name is not None and each.name not in shown]
+    taken = [each.missing for each in names if each.missing is not None]
+    return Listed(kind, items, len(hidden), [*federated.unavailable, *taken])
 
 
 def _show(app: App, listed: Listed, *, titled: bool) -> None:
