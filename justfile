@@ -19,6 +19,10 @@ coverage *ARGS:
 test-on PYTHON *ARGS:
     uv run --isolated --python {{PYTHON}} pytest -q -m "not packaging" {{ARGS}}
 
+# the official MCP conformance suite, without and through the gateway: just conformance http client
+conformance *TOPOLOGIES:
+    uv run python tests/conformance/conformance.py {{TOPOLOGIES}}
+
 # the Hypothesis laws, with many more examples
 nightly *ARGS:
     HYPOTHESIS_PROFILE=nightly uv run pytest -q -m hypothesis {{ARGS}}
