@@ -561,6 +561,26 @@ async def test_a_slow_server_that_has_settled_for_the_modern_era_is_asked_again(
     assert asked == ["server/discover", "initialize", "server/discover"]
 
 
+async def test_a_server_that_refuses_the_version_that_it_names_is_asked_once_more(
+    raw_http: Serve,
+) -> None:
+    asked: list[str] = []
+
+    def server(method: str, headers: dict[str, str], message: Any) -> bytes:
+        asked.append(message["method"])
+        if len(asked) > 1:
+            return response(result(message, supportedVersions=["2026-07-28"], capabilities={}))
+        refusal = error(message, -32022, "unsupported")
+        refusal["error"]["data"] = {"supported": ["2026-07-28"], "requested": "2026-07-28"}
+        return response(refusal, "400 Bad Request")
+
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            await ups["a"].connect()
+            assert ups["a"].status.era == "modern"
+    assert asked == ["server/discover", "server/discover"]
+
+
 async def test_a_server_of_unknown_versions_is_reported(raw_http: Serve) -> None:
     def modern(method: str, headers: dict[str, str], message: Any) -> bytes:
         refusal = error(message, -32022, "unsupported")
