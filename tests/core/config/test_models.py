@@ -180,6 +180,14 @@ def test_two_servers_with_one_prefix_are_refused_naming_both() -> None:
     )
 
 
+def test_two_servers_whose_uris_would_begin_alike_are_refused_naming_both() -> None:
+    text = "mcpServers:\n  my_files: {command: x}\n  My-Files: {command: y}\n"
+    assert refusal(text) == (
+        "configuration:3: mcpServers.My-Files: has the same prefix in URIs, 'my-files+', as the "
+        "server 'my_files': give one of them another"
+    )
+
+
 def test_servers_without_prefix_and_hidden_ones_do_not_collide() -> None:
     config = parse(
         """

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import AnyUrl
 
 from plugway.federation.naming import (
     app_of,
@@ -23,6 +24,26 @@ def test_names_and_uris_carry_their_servers_prefix() -> None:
     assert outward_name("crm", "lookup") == "crm__lookup"
     assert outward_uri("crm", "file:///x") == "crm+file:///x"
     assert outward_uri("crm", "memo://{name}") == "crm+memo://{name}"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "start"),
+    [
+        ("my_files", "my-files+"),
+        ("CRM", "crm+"),
+        ("7zip", "x-7zip+"),
+        ("_", "x--+"),
+        ("a.b", "a.b+"),
+    ],
+)
+def test_a_uri_begins_as_schemes_may(prefix: str, start: str) -> None:
+    assert outward_uri(prefix, "memo://today") == f"{start}memo://today"
+
+
+@given(PREFIXES)
+def test_clients_that_parse_uris_leave_them_as_they_are(prefix: str) -> None:
+    uri = outward_uri(prefix, "memo://today")
+    assert str(AnyUrl(uri)) == uri
 
 
 def test_without_a_prefix_names_stay_as_they_are() -> None:

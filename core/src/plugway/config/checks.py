@@ -8,6 +8,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from plugway.config.fields import problem
 from plugway.config.models import PluginEntry, ServerConfig
 from plugway.executor.conditions import Condition, compile_patterns, impossible
+from plugway.federation.naming import URI_SEPARATOR, outward_name, outward_uri, uri_prefix
 from plugway_hookspecs import Mode
 
 Servers = Mapping[str, ServerConfig]
@@ -54,10 +55,17 @@ def _same_prefixes(servers: Servers) -> Iterator[InitErrorDetails]:
         prefix = server.effective_prefix(name)
         if not prefix or not server.expose:
             continue
-        other = first.setdefault(prefix, name)
+        start = uri_prefix(prefix)  # of URIs, which have fewer letters than names
+        other = first.setdefault(start, name)
         if other != name:
             message = "has the same prefix as the server {other}: give one of them another"
-            yield at(problem("twice", message, other=repr(other)), "mcpServers", name)
+            if prefix != servers[other].effective_prefix(other):
+                message = (
+                    "has the same prefix in URIs, {start}, as the server {other}: give one of them "
+                    "another"
+                )
+            found = problem("twice", message, other=repr(other), start=repr(start + URI_SEPARATOR))
+            yield at(found, "mcpServers", name)
 
 
 def _never_called(servers: Servers, plugins: Plugins) -> Iterator[InitErrorDetails]:
@@ -92,9 +100,10 @@ def _unknown_names(condition: Condition, servers: Servers) -> str | None:
     prefixes = {server.effective_prefix(n) for n, server in servers.items() if server.expose}
     if "" in prefixes:
         return None
-    for field, separator in (("tools", "__"), ("prompts", "__"), ("resources", "+")):
+    fields = (("tools", outward_name), ("prompts", outward_name), ("resources", outward_uri))
+    for field, outward in fields:
         patterns = [p for p in getattr(condition, field) or () if not p.startswith("!")]
-        heads = sorted(prefix + separator for prefix in prefixes)
+        heads = sorted(outward(prefix, "") for prefix in prefixes)
         if patterns and not any(may_begin(p, head) for p in patterns for head in heads):
             return f"{field}: names begin with {' or '.join(map(repr, heads))} here"
     return None

@@ -70,7 +70,8 @@ class ServerConfig(Model):
     """HTTP headers sent with every request, such as `Authorization`."""
     prefix: Prefix | None = None
     """What stands before `__` in the names that `/mcp` has; the server's name where it is not
-    given, and "" for names without a prefix."""
+    given, and "" for names without a prefix. Before the `+` in URIs it is in lower case, with `-`
+    for `_`."""
     endpoint_prefix: bool = True
     """Whether names keep the prefix at the server's own endpoint, `/mcp/NAME`, too."""
     expose: bool = True

@@ -34,19 +34,29 @@ def inward_name(prefix: str, name: str) -> str | None:
     return name.removeprefix(start) if name.startswith(start) else None
 
 
+def uri_prefix(prefix: str) -> str:
+    """Return what stands before `+` in URIs: a scheme by RFC 3986 §3.1 begins so.
+
+    It is in lower case, as clients that parse URIs write schemes, and `-` stands for `_`, which
+    they refuse. Different prefixes may give the same; a configuration is checked for that.
+    """
+    scheme = prefix.lower().replace("_", "-")
+    return scheme if scheme[:1].isalpha() else f"x-{scheme}"
+
+
 def outward_uri(prefix: str, uri: str) -> str:
     """Return the URI (or template) that clients use; it stays a URI by RFC 3986.
 
     Apps keep their URI: clients go by its scheme, `ui`.
     """
-    return f"{prefix}{URI_SEPARATOR}{uri}" if prefix and not is_app(uri) else uri
+    return f"{uri_prefix(prefix)}{URI_SEPARATOR}{uri}" if prefix and not is_app(uri) else uri
 
 
 def inward_uri(prefix: str, uri: str) -> str | None:
     """Return the server's own URI, or None if it has another prefix."""
     if not prefix or is_app(uri):
         return uri
-    start = prefix + URI_SEPARATOR
+    start = uri_prefix(prefix) + URI_SEPARATOR
     inward = uri.removeprefix(start) if uri.startswith(start) else None
     return None if inward is None or is_app(inward) else inward  # an app has no second name
 
