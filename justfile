@@ -11,6 +11,10 @@ test *ARGS:
 test-fast *ARGS:
     uv run pytest -q -x -m "not packaging" {{ARGS}}
 
+# clients and servers of other people around the gateway; installs them first
+interop *ARGS:
+    uv run pytest -q tests/interop {{ARGS}}
+
 # what no test reaches; takes a third longer than the tests alone
 coverage *ARGS:
     uv run pytest -q -m "not packaging" --cov --cov-report=term:skip-covered {{ARGS}}
