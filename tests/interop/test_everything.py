@@ -82,7 +82,8 @@ def test_an_argument_is_completed_in_the_light_of_another(seen: Seen) -> None:
 
 def test_progress_is_followed(seen: Seen) -> None:
     assert "Long running operation completed" in seen["progress"].texts()[0]
-    steps = seen["progress"].of_kind("progress")
+    # the second TypeScript SDK adds steps of its own where it answers a question on the way
+    steps = [step for step in seen["progress"].of_kind("progress") if "total" in step]
     # TypeScript's clients drop what comes in one piece with the answer, as the last one may
     assert [(step["progress"], step["total"]) for step in steps[:2]] == [(1, 3), (2, 3)]
 
