@@ -328,13 +328,13 @@ def test_no_way_to_write_a_uri_leads_round_the_patterns(uri: str, may: bool) -> 
     assert files.offers(Kind.TEMPLATE, uri) is may
 
 
-@pytest.mark.parametrize("pattern", ["CRM+*", "CRM+file:///a/*", "*"])
-def test_a_prefix_may_have_capital_letters(pattern: str) -> None:
+@pytest.mark.parametrize("pattern", ["crm+*", "crm+file:///a/*", "*"])
+def test_a_prefix_with_capital_letters_has_none_in_uris(pattern: str) -> None:
     text = "mcpServers: {a: {command: x, prefix: CRM}}\nvirtualServers: {v: {resources: ['%s']}}"
     members = [Member(Server("a"), "CRM", 5)]
     view = make_endpoints(parse(text % pattern, env={}), members, lambda _: "")["v"].view
-    assert view.offers(Kind.RESOURCE, "CRM+file:///a/b")
-    assert not view.offers(Kind.RESOURCE, "CRM+file:///a/../b") or pattern != "CRM+file:///a/*"
+    assert view.offers(Kind.RESOURCE, "crm+file:///a/b")
+    assert not view.offers(Kind.RESOURCE, "crm+file:///a/../b") or pattern != "crm+file:///a/*"
 
 
 async def test_clients_learn_of_an_endpoint_what_its_servers_say_and_can() -> None:

@@ -1,6 +1,6 @@
 """What can be wrong with endpoints: names that clash, servers that clients may not see."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic_core import InitErrorDetails
 
@@ -8,6 +8,7 @@ from plugway.config.checks import at, may_begin
 from plugway.config.fields import problem
 from plugway.config.models import HEALTH_PATH, ServerConfig
 from plugway.config.virtual import VirtualServer
+from plugway.federation.naming import outward_name, outward_uri
 
 Servers = Mapping[str, ServerConfig]
 
@@ -21,9 +22,10 @@ def endpoint_faults(
             message = "is the name of a server in mcpServers, too: give one of them another"
             yield at(problem("twice", message), "virtualServers", name)
         yield from _servers(servers, name, each.servers or ())
-        for key, separator in (("tools", "__"), ("prompts", "__"), ("resources", "+")):
+        kinds = (("tools", outward_name), ("prompts", outward_name), ("resources", outward_uri))
+        for key, outward in kinds:
             patterns: Sequence[str] = getattr(each, key) or ()
-            heads = _heads(servers, each.servers, separator)
+            heads = _heads(servers, each.servers, outward)
             for index, pattern in enumerate(patterns):
                 if heads and not _possible(pattern.removeprefix("!"), heads):
                     message = "matches nothing: names begin with {heads} here"
@@ -43,14 +45,16 @@ def _servers(servers: Servers, name: str, given: Sequence[str]) -> Iterator[Init
             yield at(problem("server", message, server=repr(server)), *place)
 
 
-def _heads(servers: Servers, chosen: Sequence[str] | None, separator: str) -> list[str]:
+def _heads(
+    servers: Servers, chosen: Sequence[str] | None, outward: Callable[[str, str], str]
+) -> list[str]:
     """Return what names begin with; nothing where they may begin with anything."""
     prefixes = {
         server.effective_prefix(name)
         for name, server in servers.items()
         if server.expose and (chosen is None or name in chosen)
     }
-    return [] if "" in prefixes else sorted(prefix + separator for prefix in prefixes)
+    return [] if "" in prefixes else sorted(outward(prefix, "") for prefix in prefixes)
 
 
 def _possible(pattern: str, heads: Sequence[str]) -> bool:

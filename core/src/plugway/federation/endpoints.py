@@ -8,7 +8,7 @@ from plugway.config.checks import may_begin
 from plugway.executor.conditions import Matcher, compile_patterns
 from plugway.federation.federation import LISTS, Federation
 from plugway.federation.member import Member
-from plugway.federation.naming import SEPARATOR, URI_SEPARATOR
+from plugway.federation.naming import outward_name, outward_uri
 from plugway.federation.view import View, nothing
 from plugway.methods import Kind
 from plugway_hookspecs import spellings
@@ -62,19 +62,22 @@ def _has_part(virtual: VirtualServer, member: Member) -> bool:
     """Whether a virtual server may show anything of a server."""
     if virtual.servers is not None:
         return member.name in virtual.servers
-    named = [(virtual.tools, SEPARATOR), (virtual.prompts, SEPARATOR)]
+    name, uri = [outward_name(member.prefix, "")], [outward_uri(member.prefix, ""), "ui://"]
     return any(
-        _may_match(patterns, member.prefix, separator)
-        for patterns, separator in [*named, (virtual.resources, URI_SEPARATOR)]
+        _may_match(patterns, member.prefix, heads)
+        for patterns, heads in (
+            (virtual.tools, name),
+            (virtual.prompts, name),
+            (virtual.resources, uri),
+        )
     )
 
 
-def _may_match(patterns: Sequence[str] | None, prefix: str, separator: str) -> bool:
-    """Whether patterns may match names with a prefix; apps have none, so they are anybody's."""
+def _may_match(patterns: Sequence[str] | None, prefix: str, heads: Sequence[str]) -> bool:
+    """Whether patterns may match what begins so; apps have no prefix, so they are anybody's."""
     if not patterns or not prefix:
         return bool(patterns)
     wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
-    heads = [prefix + separator, *(["ui://"] if separator == URI_SEPARATOR else ())]
     return not wanted or any(may_begin(pattern, head) for pattern in wanted for head in heads)
 
 
@@ -101,13 +104,7 @@ def _uris(patterns: Sequence[str]) -> Matcher:
         sign + form
         for pattern in patterns
         for sign in ("!" if pattern.startswith("!") else "",)
-        for form in _forms(pattern.removeprefix("!"))
+        for form in spellings(pattern.removeprefix("!"))
     ]
     matches = compile_patterns(forms)
     return lambda uri: all(map(matches, spellings(uri)))
-
-
-def _forms(pattern: str) -> set[str]:
-    """Return a pattern as the spellings of what it means have it: with a scheme in lower case."""
-    prefix, plus, rest = pattern.partition(URI_SEPARATOR)
-    return {*spellings(pattern), prefix.lower() + plus + rest}
