@@ -308,6 +308,7 @@ async def test_the_tools_schema_and_the_clients_listeners_go_along() -> None:
         "tool_schema": {"type": "object"},
         "caller": None,
         "on_ask": None,
+        "extensions": {},
     }
 
 

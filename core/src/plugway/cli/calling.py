@@ -77,6 +77,10 @@ class _Stopwatch:
         finally:
             self.times.append(time.perf_counter_ns() - began)
 
+    @property
+    def extensions(self) -> Sequence[str] | None:
+        return self.upstream.extensions
+
     def link(self, caller: Caller | None) -> Hashable:
         return self.upstream.link(caller)
 

@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 from plugway.dispatch.exchange import Progress, Request
+from plugway.dispatch.extending import check_type, of_client
 from plugway.dispatch.parking import Park
 from plugway.dispatch.questions import Questions, methods_of
 from plugway.dispatch.routing import Parts
 from plugway.dispatch.sealing import Round, binding
 from plugway.dispatch.urls import url_questions
 from plugway.federation.catalog import Target
-from plugway.federation.naming import outward_result
+from plugway.federation.naming import outward_result, outward_task
 from plugway.jsonrpc import HEADER_MISMATCH, INVALID_PARAMS, UPSTREAM_ERROR, RpcError
 from plugway.jsonvalues import is_array, is_object
 from plugway.limits import bad_result
@@ -56,10 +57,11 @@ async def ask_server(
         result = await asking.by_rounds(sent)
     else:
         result = await asking.while_waiting(sent)
-    result = outward_result(target.member.prefix, result)
+    result = outward_task(target.member.prefix, outward_result(target.member.prefix, result))
     items = result.get(fetch.contents, [])
     if not is_array(items) or not all(is_object(item) for item in items):
         raise bad_result(server, fetch.name, f"{fetch.contents} that is no list of objects")
+    check_type(parts, server, request.caller, result)
     return result
 
 
@@ -187,6 +189,7 @@ class _Asking:
             tool_schema=(target.definition or {}).get("inputSchema"),
             caller=request.caller,
             on_ask=on_ask,
+            extensions=of_client(self.parts, self.server, request.caller),
         )
 
     def _sealed(

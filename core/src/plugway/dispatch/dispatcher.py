@@ -13,6 +13,7 @@ import anyio
 
 from plugway.dispatch.completing import complete
 from plugway.dispatch.exchange import Ask, Caller, Request, Session
+from plugway.dispatch.extending import extend
 from plugway.dispatch.fetching import fetch_one
 from plugway.dispatch.questions import Questions
 from plugway.dispatch.shaping import answer_denied, shape, trace_context, unavailable_meta
@@ -30,7 +31,7 @@ from plugway.jsonrpc import (
     RpcError,
 )
 from plugway.limits import refuse_size
-from plugway.methods import COMPLETION, FETCHES, LISTINGS, SUBSCRIPTION, Listing
+from plugway.methods import COMPLETION, FETCHES, LISTINGS, SUBSCRIPTION, UNHOOKED, Listing
 from plugway.timing import Limit
 from plugway.upstream.errors import ServerTimeoutError
 from plugway_hookspecs import (
@@ -197,7 +198,9 @@ class Dispatcher:
             return await self._list(parts, listing, request, operation)
         if (answer := ANSWERS.get(method)) is not None:
             return await answer(parts, request, operation)
-        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method}")
+        if method in UNHOOKED or "/" not in method:
+            raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method}")
+        return await extend(parts, request, operation)
 
     async def _list(
         self, parts: Generation, listing: Listing, request: Request, operation: Operation

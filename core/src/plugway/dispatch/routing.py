@@ -13,6 +13,7 @@ from plugway.federation.catalog import Catalog, Target
 from plugway.jsonrpc import INVALID_PARAMS, UPSTREAM_UNAVAILABLE, RpcError
 from plugway.methods import Kind
 from plugway_hookspecs import Operation, ServerError
+from plugway_hookspecs.frozen import EMPTY
 
 
 class Chains(Protocol):
@@ -26,6 +27,11 @@ class Chains(Protocol):
 class UpstreamCalls(Protocol):
     """The part of an upstream that requests need."""
 
+    @property
+    def extensions(self) -> Sequence[str] | None:
+        """The extensions that clients may use, as far as that is configured."""
+        ...
+
     async def request(
         self,
         method: str,
@@ -38,6 +44,7 @@ class UpstreamCalls(Protocol):
         tool_schema: Mapping[str, Any] | None = None,
         caller: Caller | None = None,
         on_ask: Ask | None = None,
+        extensions: Mapping[str, Any] = EMPTY,
     ) -> dict[str, Any]:
         """Send one request and return its raw result."""
         ...

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from plugway.dispatch.dispatcher import Dispatcher
 from plugway.dispatch.exchange import Ask, Caller, Log, Progress, Request
+from plugway.dispatch.extending import offered
 from plugway.dispatch.shaping import is_modern, shape
 from plugway.downstream.asking import put
 from plugway.downstream.endpoints import endpoint_of, endpoint_of_call
@@ -135,7 +136,8 @@ class Edge:
             return await self._initialize(context, call_next)
         if not connection_of(context).initialize_accepted:
             return await call_next(context)
-        _validate(context)
+        if method in methods.SPEC_CLIENT_METHODS or "/" not in method:
+            _validate(context)
         try:
             return await self._answer(context)
         except RpcError as error:
@@ -188,7 +190,13 @@ class Edge:
     async def _describe(self, endpoint: Endpoint) -> dict[str, Any]:
         with self.dispatcher.generation as parts:
             federation = endpoint.federation
-            described: dict[str, Any] = {"capabilities": await federation.capabilities()}
+            capabilities = await federation.capabilities()
+            extensions: dict[str, Any] = {}
+            for member in federation.members:
+                extensions = {**offered(parts, member), **extensions}
+            if extensions:
+                capabilities["extensions"] = extensions
+            described: dict[str, Any] = {"capabilities": capabilities}
             guarded = parts.chains.chain("tool_post_list").guards(None)
             if instructions := federation.instructions(guarded=guarded):
                 described["instructions"] = instructions

@@ -131,3 +131,9 @@ def _with_uri(rename: Rename, item: Any) -> Any:
     if is_object(item) and isinstance(uri := item.get("uri"), str):
         return {**item, "uri": rename(uri)}
     return item
+
+
+def outward_task(prefix: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result with the id of a task in it as clients use it."""
+    task = result.get("taskId")
+    return {**result, "taskId": outward_name(prefix, task)} if isinstance(task, str) else result

@@ -19,6 +19,8 @@ class MemoryServer:
     name = "s"
     capabilities: Mapping[str, Any] = EMPTY
 
+    extensions: Sequence[str] | None = None
+
     async def connect(self) -> None:
         """Be there."""
 

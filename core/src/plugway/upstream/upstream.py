@@ -61,6 +61,11 @@ class Upstream:
         """Whether a server of both eras turned out not to keep sessions of the older one."""
 
     @property
+    def extensions(self) -> Sequence[str] | None:
+        """The extensions that clients may use, as far as that is configured."""
+        return self.config.extensions
+
+    @property
     def capabilities(self) -> Mapping[str, Any]:
         """What the server declared when it was connected last; empty before."""
         return self.main.capabilities
@@ -139,6 +144,7 @@ class Upstream:
         tool_schema: Mapping[str, Any] | None = None,
         caller: Caller | None = None,
         on_ask: Ask | None = None,
+        extensions: Mapping[str, Any] = EMPTY,
     ) -> dict[str, Any]:
         """Send one request (any method) and return its raw result.
 
@@ -147,13 +153,15 @@ class Upstream:
         takes the params of log messages, at `log_level` where the server is told per request.
         `tool_schema` is the input schema of the tool that is called: some arguments are mirrored
         in HTTP headers. `caller` is what the server may know of the client, and `on_ask` answers
-        what it asks meanwhile. Cancelling the caller cancels the request.
+        what it asks meanwhile; `extensions` are those of the client. Cancelling the caller cancels
+        the request.
 
         Raises `ServerError` for a JSON-RPC error, `ServerTimeoutError` when time is up and
         `ServerUnavailableError` when there is no answer for another reason. Nothing is sent twice
         that the server may have processed.
         """
         call = Call(method, params, on_progress, on_log, log_level, tool_schema, on_ask=on_ask)
+        call.capabilities = {"extensions": dict(extensions)} if extensions else EMPTY
         limit = self.config.timeout if timeout is None else timeout
         with anyio.move_on_after(limit) as scope:
             async with Slot(self._slots) as slot:
@@ -228,7 +236,7 @@ class Upstream:
     async def _send(self, call: Call, caller: Caller | None) -> dict[str, Any]:
         link = await self._reach(caller)
         if link is self.main:
-            call.capabilities = declared_per_request(self.asks(caller))
+            call.capabilities = {**call.capabilities, **declared_per_request(self.asks(caller))}
         elif call.on_ask is not None and caller is not None and caller.session is None:
             return await self._send_alone(call, caller)
         return await self._send_on(link, call)
