@@ -40,7 +40,11 @@ def examples(language: str) -> list[ParameterSet]:
 
 def check_configuration(text: str) -> Config:
     """Read a configuration with all its variables set, and check each kind's own settings."""
-    config = parse(text, file=None, env=dict.fromkeys(VARIABLE.findall(text), "value"))
+    config = parse(
+        text,
+        file=None,
+        env=dict.fromkeys(VARIABLE.findall(text), "a value that is long enough for keys"),
+    )
     found = discover()
     for entry in config.plugins:
         if entry.kind not in found.kinds:
