@@ -24,12 +24,12 @@ VENDOR = "com.example/search"
 
 async def ask(url: str, method: str, params: dict[str, Any], name: str = "") -> Any:
     """Send one request of the stateless era, and return the message that answers it."""
-    meta = {
+    meta: dict[str, Any] = {
         PROTOCOL_VERSION_META_KEY: "2026-07-28",
         CLIENT_INFO_META_KEY: {"name": "raw", "version": "0"},
         CLIENT_CAPABILITIES_META_KEY: {"extensions": {TASKS: {}, VENDOR: {}}},
     }
-    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+    body: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
     headers = {
         "accept": "application/json, text/event-stream",
         "mcp-protocol-version": "2026-07-28",
