@@ -98,19 +98,30 @@ class _Asking:
             sealed = self.parts.sealer.open(params.get("requestState"), self._bound())
             if sealed.server != self.server:
                 raise RpcError(INVALID_PARAMS, "Invalid requestState: the server is another now")
-            answers = {**sealed.answers, **await self.questions.take(sealed.asked, given)}
+            pushed = bool(sealed.parked)
+            taken = await self.questions.take(sealed.asked, given, pushed=pushed)
+            answers = {**sealed.answers, **taken}
             self._know_roots(answers.pop(_ROOTS, sealed.roots))
             given = None
-            if sealed.parked:
+            if pushed:
                 park = self.parts.parks.resume(sealed.parked, sealed.turn, self.request, answers)
             params = _next_round(params, {"requestState": sealed.state}, answers)
         else:  # what it answers has still to be asked, or plugins would not know what it is about
             params = _of_first_round(params)
+        return await self._go_on(params, park, given)
+
+    async def _go_on(self, params: dict[str, Any], park: Park | None, given: Any) -> dict[str, Any]:
+        """Ask the server until it is done or there is something for the client to answer."""
         for _ in range(MAX_ROUNDS):
             park = park or self._park(params)
             if park is not None:
                 result = await self.parts.parks.wait(park)
-                park = None if park.done else park
+                if not park.done:
+                    if (asked := await self._put_pushed(park, _inputs(result), given)) is not None:
+                        return self._sealed(result, asked, {}, park)
+                    given = None
+                    continue
+                park = None
             elif self.upstream.needs_roots(self.request.caller):
                 result = _ASK_FOR_ROOTS
             else:
@@ -125,11 +136,31 @@ class _Asking:
             if result is _ASK_FOR_ROOTS and not asked:
                 continue
             if asked or not answers:
-                return self._sealed(result, asked, answers, park)
-            if park is not None:
-                self.parts.parks.resume(park.id, park.turn, self.request, answers)
+                return self._sealed(result, asked, answers, None)
             params = _next_round(params, result, answers)
         raise self._endless()
+
+    async def _put_pushed(
+        self, park: Park, inputs: Mapping[str, Any], given: Any
+    ) -> dict[str, Any] | None:
+        """Return the questions for the client of those that a server has pushed.
+
+        None if all are answered, and the request goes on. What they are answered already, the
+        server reads at once.
+        """
+        put = False
+        try:
+            asked, answers = await self.questions.put(inputs, pushed=True)
+            answers |= await self.questions.take(methods_of(asked), given, pushed=True)
+            put = True
+        finally:
+            if not put:
+                self.parts.parks.give_up(park)
+        park.give(answers)
+        if left := {key: question for key, question in asked.items() if key not in answers}:
+            return left
+        self.parts.parks.resume(park.id, park.turn, self.request)
+        return None
 
     def _park(self, params: Mapping[str, Any]) -> Park | None:
         """Send the request so that it can wait for the client, where its server may want that."""

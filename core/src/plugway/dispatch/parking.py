@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 from plugway.dispatch.exchange import Request
 from plugway.dispatch.sealing import replayed
 from plugway.jsonrpc import TOO_MANY, RpcError
+from plugway_hookspecs.frozen import EMPTY
 
 MAX_PARKED = 1000
 """How many requests may be parked; each keeps a server busy."""
@@ -32,7 +33,7 @@ class Park:
         self._request: Request | None = request
         self._asked = 0
         self._pending: dict[str, dict[str, Any]] = {}
-        self._answers: dict[str, dict[str, Any]] = {}
+        self._answers: dict[str, dict[str, Any] | RpcError] = {}
         self._changed = anyio.Event()
         self._result: dict[str, Any] | None = None
         self._error: Exception | None = None
@@ -48,7 +49,10 @@ class Park:
         return self._result is not None or self._error is not None
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Take a server's question, and return the answer once the client has brought it."""
+        """Take a server's question, and return the answer once the client has brought it.
+
+        Raises the `RpcError` that stands for an answer.
+        """
         self._asked += 1
         key = f"{self.turn}-{self._asked}"
         kept = {name: value for name, value in params.items() if name not in _OF_A_PUSH}
@@ -59,7 +63,10 @@ class Park:
                 await self._changed.wait()
         finally:
             self._pending.pop(key, None)
-        return self._answers.pop(key)
+        answer = self._answers.pop(key)
+        if isinstance(answer, RpcError):
+            raise answer
+        return answer
 
     async def run(self, send: Awaitable[dict[str, Any]]) -> None:
         """Wait for the server's answer, however many rounds that takes."""
@@ -85,10 +92,14 @@ class Park:
             return self._result
         return {"resultType": "input_required", "inputRequests": dict(self._pending)}
 
-    def resume(self, request: Request, answers: Mapping[str, Any]) -> None:
+    def resume(self, request: Request, answers: Mapping[str, dict[str, Any] | RpcError]) -> None:
         """Go on with another round of the client."""
         self._request = request
         self.scope.deadline = float("inf")
+        self.give(answers)
+
+    def give(self, answers: Mapping[str, dict[str, Any] | RpcError]) -> None:
+        """Answer some of the questions, or refuse to; what was not asked is left out."""
         for key, answer in answers.items():
             if self._pending.pop(key, None) is not None:
                 self._answers[key] = answer
@@ -163,13 +174,24 @@ class Parks:
                 if park.left:
                     self._parks.pop(park.id, None)
 
-    def resume(self, ident: str, turn: int, request: Request, answers: Mapping[str, Any]) -> Park:
+    def resume(
+        self,
+        ident: str,
+        turn: int,
+        request: Request,
+        answers: Mapping[str, dict[str, Any] | RpcError] = EMPTY,
+    ) -> Park:
         """Go on with a parked request; raises `RpcError` if it does not wait for this."""
         park = self._parks.get(ident)
         if park is None or park.turn != turn or not park.left:
             raise replayed
         park.resume(request, answers)
         return park
+
+    def give_up(self, park: Park) -> None:
+        """End a request that nobody will come back for."""
+        self._parks.pop(park.id, None)
+        park.scope.cancel()
 
     async def wait(self, park: Park) -> dict[str, Any]:
         """Return what a round comes to; the request ends with the round, unless it is parked."""
@@ -181,8 +203,7 @@ class Parks:
             if parked:
                 park.leave(self.ttl)
             else:
-                self._parks.pop(park.id, None)
-                park.scope.cancel()
+                self.give_up(park)
         return result
 
 

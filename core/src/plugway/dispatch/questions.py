@@ -1,6 +1,7 @@
 """What a server asks the client in the course of one request, with plugins round it."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -45,7 +46,7 @@ class Questions:
         Raises `RpcError` with what the server is to read.
         """
         if not self._offered(method, params):
-            raise RpcError(METHOD_NOT_FOUND, f"The client does not offer {method}")
+            raise _not_offered(method)
         try:
             return await self._ask(method, params)
         except DeniedQuestionError as denied:
@@ -66,32 +67,41 @@ class Questions:
                 failures.append(error)
                 tasks.cancel_scope.cancel()
 
+        questions = self._read(inputs)
         async with anyio.create_task_group() as tasks:
-            for key, (method, params) in self._read(inputs).items():
+            for key, (method, params) in questions.items():
                 tasks.start_soon(one, key, method, params)
         if failures:
             raise failures[0]
         return answers
 
-    async def put(self, inputs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    async def put(
+        self, inputs: Any, *, pushed: bool = False
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the questions that go to the client, and the answers that plugins gave instead.
 
-        Raises as `answer` does.
+        Raises as `answer` does; where the server has pushed its questions, what it is to read of
+        that is among the answers instead, as `RpcError`.
         """
         asked: dict[str, Any] = {}
         answers: dict[str, Any] = {}
-        for key, (method, params) in self._read(inputs).items():
-            put = await before_client(self.parts, ASKS[method], params, self._about(method))
-            if isinstance(put, Answered):
-                answers[key] = put.result
-            else:
-                asked[key] = {**inputs[key], "params": put} if put else inputs[key]
+        for key, (method, params) in self._read(inputs, pushed=pushed).items():
+            with _answered_by_errors(answers, key, pushed=pushed):
+                if not self._offered(method, params):
+                    raise _not_offered(method)
+                put = await before_client(self.parts, ASKS[method], params, self._about(method))
+                if isinstance(put, Answered):
+                    answers[key] = put.result
+                else:
+                    asked[key] = {**inputs[key], "params": put} if put else inputs[key]
         return asked, answers
 
-    async def take(self, asked: Mapping[str, str], responses: Any) -> dict[str, Any]:
+    async def take(
+        self, asked: Mapping[str, str], responses: Any, *, pushed: bool = False
+    ) -> dict[str, Any]:
         """Return a client's answers to what it was asked, as the server gets them.
 
-        Whatever else it answers is left out. Raises as `answer` does.
+        Whatever else it answers is left out. Raises as `put` does.
         """
         given = responses if is_object(responses) else {}
         answers: dict[str, Any] = {}
@@ -103,7 +113,8 @@ class Questions:
                 message = f"Invalid inputResponses: the answer {key[:100]!r} is no object"
                 raise RpcError(INVALID_PARAMS, message)
             about = self._about(method)
-            answers[key] = await after_client(self.parts, ASKS[method], result, about)
+            with _answered_by_errors(answers, key, pushed=pushed):
+                answers[key] = await after_client(self.parts, ASKS[method], result, about)
         return answers
 
     async def _ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +139,9 @@ class Questions:
     def _about(self, method: str) -> Operation:
         return asked_by(self.operation, ASKS[method], self.server)
 
-    def _read(self, inputs: Any) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    def _read(
+        self, inputs: Any, *, pushed: bool = False
+    ) -> dict[str, tuple[str, Mapping[str, Any]]]:
         """Return method and params of each question; raises `RpcError` if one can't be put."""
         if not is_object(inputs) or len(inputs) > MAX_QUESTIONS:
             raise self._bad("no object of questions")
@@ -136,6 +149,9 @@ class Questions:
         for key, question in inputs.items():
             method = question.get("method") if is_object(question) else None
             params = question.get("params", {}) if is_object(question) else None
+            if pushed and isinstance(method, str) and is_object(params):
+                read[key] = method, params
+                continue
             if method not in ASKS or not is_object(params):
                 raise self._bad("a question that MCP does not have")
             if not self._offered(method, params):
@@ -155,6 +171,25 @@ class Questions:
         if method not in ASKS or ASKS[method].capability not in offers:
             return False
         return params.get("mode") != "url" or "url" in offers["elicitation"]
+
+
+def _not_offered(method: str) -> RpcError:
+    return RpcError(METHOD_NOT_FOUND, f"The client does not offer {method}")
+
+
+@contextmanager
+def _answered_by_errors(answers: dict[str, Any], key: str, *, pushed: bool) -> Generator[None]:
+    """Have the error of a block be the answer to a question that its server has pushed."""
+    try:
+        yield
+    except RpcError as error:
+        if not pushed:
+            raise
+        answers[key] = error
+    except DeniedQuestionError as denied:
+        if not pushed:
+            raise
+        answers[key] = denied.as_rpc_error()
 
 
 def methods_of(asked: Mapping[str, Any]) -> dict[str, str]:

@@ -111,8 +111,11 @@ class Session:
         self.tell_soon("notifications/resources/updated", uri)
 
     def on_close(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when the client is gone."""
-        self._on_close.append(callback)
+        """Call `callback` when the client is gone; at once if it is."""
+        if self._closed:
+            callback()
+        else:
+            self._on_close.append(callback)
 
     def close(self) -> None:
         """Let go of what is held for the client, whose connection is gone."""

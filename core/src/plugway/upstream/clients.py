@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from plugway.config import ServerConfig
 from plugway.dispatch.exchange import Ask, Session
@@ -28,6 +28,9 @@ from plugway.upstream.pool import Pool
 
 MAX_TOLD = 1000
 """Notifications that wait for one slow client; what is over is dropped."""
+
+TOLD = frozenset({"notifications/message", "notifications/elicitation/complete"})
+"""Notifications that a client gets as they come; of changes it hears where it asked to."""
 
 REAP_SECONDS = 15.0
 """How often idle links are looked for, at least."""
@@ -42,7 +45,9 @@ class _Open:
     scope: anyio.CancelScope
     drop: Callable[[Link], object]
     session: Session | None
+    tell: MemoryObjectSendStream[tuple[str, Mapping[str, Any]]]
     told: MemoryObjectReceiveStream[tuple[str, Mapping[str, Any]]]
+    dropped: int = 0
 
 
 class ClientLinks:
@@ -126,25 +131,32 @@ class ClientLinks:
     ) -> Link | None:
         if self._tasks is None or not self._room():
             return None
-        send, told = anyio.create_memory_object_stream[tuple[str, Mapping[str, Any]]](MAX_TOLD)
+        streams = anyio.create_memory_object_stream[tuple[str, Mapping[str, Any]]](MAX_TOLD)
 
         def event(method: str, params: Mapping[str, Any]) -> None:
             self._on_event(link, method, params)
-            if session is not None:
-                try:
-                    send.send_nowait((method, params))
-                except anyio.WouldBlock:
-                    log.warning("server %r floods a client with %s", self.server, method)
+            if session is not None and method in TOLD:
+                self._tell(opened, method, params)
 
         connector = SdkConnector(self.server, self.config, event, one_client=True, terms=terms)
         link = Link(self.server, connector, self._on_connected)
-        self._open[link] = opened = _Open(anyio.CancelScope(), drop, session, told)
+        self._open[link] = opened = _Open(anyio.CancelScope(), drop, session, *streams)
         self._tasks.start_soon(self._run, link, opened)
         return link
 
+    def _tell(self, opened: _Open, method: str, params: Mapping[str, Any]) -> None:
+        try:
+            opened.tell.send_nowait((method, params))
+        except anyio.WouldBlock:
+            opened.dropped += 1
+            if opened.dropped == 1:
+                log.warning("server %r floods a client with %s", self.server, method)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            pass  # the client has gone
+
     @staticmethod
     async def _run(link: Link, opened: _Open) -> None:
-        with opened.scope, opened.told:
+        with opened.scope, opened.tell, opened.told:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(link.run)
                 if opened.session is not None:

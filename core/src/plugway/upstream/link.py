@@ -48,11 +48,12 @@ class Link:
         self._peer: Peer | None = None
         self._fault: Fault | None = None
         self._retry_at: float | None = None
+        self._waiting = 0
 
     @property
     def busy(self) -> bool:
-        """Whether somebody uses it now."""
-        return bool(self.calls or self.watched)
+        """Whether somebody uses it now, or waits to."""
+        return bool(self.calls or self.watched or self._waiting)
 
     @property
     def closed(self) -> bool:
@@ -99,14 +100,18 @@ class Link:
         Raises `ServerUnavailableError`.
         """
         self._wanted.set()
-        self.used = anyio.current_time()
-        while True:
-            connection = self._connection
-            if connection is not None and not connection.over.is_set():
-                return connection
-            if self._state == "down":
-                raise self._unavailable(self._fault or faults.GONE)
-            await self._changed.wait()
+        self._waiting += 1
+        try:
+            while True:
+                connection = self._connection
+                if connection is not None and not connection.over.is_set():
+                    return connection
+                if self._state == "down":
+                    raise self._unavailable(self._fault or faults.GONE)
+                await self._changed.wait()
+        finally:
+            self._waiting -= 1
+            self.used = anyio.current_time()
 
     async def request(self, call: Call) -> dict[str, Any]:
         """Send one request and return its raw result.

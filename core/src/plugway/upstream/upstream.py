@@ -237,6 +237,7 @@ class Upstream:
         link = await self._reach(caller)
         if link is self.main:
             call.capabilities = {**call.capabilities, **declared_per_request(self.asks(caller))}
+            call.on_ask = None  # it was not declared there that somebody can be asked
         elif call.on_ask is not None and caller is not None and caller.session is None:
             return await self._send_alone(call, caller)
         return await self._send_on(link, call)
