@@ -104,7 +104,11 @@ class Asking:
         return {"tools": tools, "ttlMs": 0, "cacheScope": "private"}
 
     async def on_prompts_list(self, _context: Context, _params: Json) -> Json:
-        return {"prompts": [{"name": "ask"}], "ttlMs": 0, "cacheScope": "private"}
+        return {
+            "prompts": [{"name": "ask"}, {"name": "plain"}],
+            "ttlMs": 0,
+            "cacheScope": "private",
+        }
 
     async def on_resources_list(self, _context: Context, _params: Json) -> Json:
         resources = [{"uri": f"memo://{name}", "name": name} for name in ("one", "two", "ask")]
@@ -144,6 +148,8 @@ class Asking:
         return {"contents": [{"uri": uri, "text": "x"}], "ttlMs": 0, "cacheScope": "private"}
 
     async def on_prompts_get(self, context: Context, params: Json) -> Json:
+        if params["name"] == "plain":
+            return {"messages": []}
         asked = await self.rounds(context, params, [{"q": elicitation("get")}])
         if "inputRequests" in asked:
             return asked

@@ -68,12 +68,14 @@ def asked_by(operation: Operation, ask: Ask, server: str) -> Operation:
     """Return the operation of a question that a server asks within a client's request.
 
     It is about the same tool, prompt or resource, and shares notes, findings and record with the
-    request: take it when notes of earlier rounds are back.
+    request: take it when notes of earlier rounds are back. What is asked outside of any request has
+    an operation of its own already, and is within nothing.
     """
+    within = operation.within or operation.method
     return replace(
         operation,
         method=ask.name,
-        within=operation.within or operation.method,
+        within="" if within == ask.name else within,
         server=server,
         request=None,
         denied=False,
