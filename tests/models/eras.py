@@ -73,6 +73,7 @@ class Stage:
                 "parked": len(parks),
                 "links of clients": self.upstream.sessions,
                 "watched": len(self.upstream.main.watched),
+                "slots": self.upstream.config.max_concurrency - self.upstream._slots.value,
                 "calls": self.upstream.main.calls,
                 "requests": self.gateway.dispatcher.generation.requests,
             }

@@ -5,6 +5,7 @@ It says in the file EVENTS what happens to it. `make_server` makes the same for 
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -111,7 +112,9 @@ class Asking:
         }
 
     async def on_resources_list(self, _context: Context, _params: Json) -> Json:
-        resources = [{"uri": f"memo://{name}", "name": name} for name in ("one", "two", "ask")]
+        resources = [
+            {"uri": f"memo://{name}", "name": name} for name in ("one", "two", "ask", "secret")
+        ]
         return {"resources": resources, "ttlMs": 0, "cacheScope": "private"}
 
     async def on_resources_templates_list(self, _context: Context, _params: Json) -> Json:
@@ -127,6 +130,8 @@ class Asking:
 
     async def on_resources_subscribe(self, context: Context, params: Json) -> Json:
         self.note(f"subscribed {params['uri']}")
+        if params["uri"] == "memo://secret":
+            raise MCPError(-32602, "not that one")
         self.followers.setdefault(params["uri"], []).append(context.session)
         return {}
 
@@ -279,7 +284,7 @@ class Asking:
         return {"meta": dict((context.params or {}).get("_meta", {}))}
 
     async def die(self, _context: Context) -> Json:
-        sys.exit(3)
+        os._exit(3)
 
 
 def elicitation(message: str) -> Json:

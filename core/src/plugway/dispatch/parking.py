@@ -21,6 +21,10 @@ MAX_PARKED = 1000
 """How many requests may be parked; each keeps a server busy."""
 
 
+MAX_PENDING = 100
+"""How many questions of one request may wait for their answers."""
+
+
 class Park:
     """One request, from its first round to its last."""
 
@@ -53,6 +57,8 @@ class Park:
 
         Raises the `RpcError` that stands for an answer.
         """
+        if len(self._pending) >= MAX_PENDING:
+            raise RpcError(TOO_MANY, f"{MAX_PENDING} questions wait for the client; ask later")
         self._asked += 1
         key = f"{self.turn}-{self._asked}"
         kept = {name: value for name, value in params.items() if name not in _OF_A_PUSH}

@@ -60,14 +60,15 @@ class Sealer:
         """Return what was sealed; raises `RpcError` unless it was sealed here for the same."""
         try:
             claims: dict[str, Any] = json.loads(self._codec.unseal(token))  # type: ignore[arg-type]
-        except (InvalidRequestState, AttributeError, TypeError, ValueError):
+            until, of = claims.pop("until"), claims.pop("bound")
+            state = Round(**claims)  # another version may have sealed it, with the same key
+        except (InvalidRequestState, AttributeError, KeyError, TypeError, ValueError):
             raise _refused("not_ours", "it was not given out here, or has been changed") from None
-        until, of = claims.pop("until"), claims.pop("bound")
         if of != bound:
             raise _refused("other_request", "it belongs to another request")
         if until <= self._clock():
             raise _refused("expired", "it has expired")
-        return Round(**claims)
+        return state
 
 
 def binding(operation: Operation, params: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio.abc import TaskGroup
@@ -38,6 +39,9 @@ class Link:
         """The lowest log level that was set, as an index of `LEVELS`; beyond them for none."""
         self.watched: dict[str, list[Callable[[str], None]]] = {}
         """Resources whose changes somebody waits for, and how to tell them."""
+        self.followed = set[str]()
+        """Resources that the connection is subscribed to."""
+        self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
         self._connector = connector
         self._on_connected = on_connected
         self._backoff = Backoff()
@@ -49,6 +53,12 @@ class Link:
         self._fault: Fault | None = None
         self._retry_at: float | None = None
         self._waiting = 0
+
+    def turn(self, uri: str) -> anyio.Lock:
+        """Return the lock under which a resource is subscribed to, and no longer."""
+        if (lock := self._turns.get(uri)) is None:
+            lock = self._turns[uri] = anyio.Lock(fast_acquire=True)
+        return lock
 
     @property
     def busy(self) -> bool:
@@ -157,6 +167,7 @@ class Link:
         began = anyio.current_time()
         self._backoff.connected()
         self._connection, self._peer, self.refused = connection, connection.peer, False
+        self.followed = set[str]()
         self._enter("up")
         self._on_connected(self)
         await connection.over.wait()

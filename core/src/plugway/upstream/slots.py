@@ -1,5 +1,7 @@
 """One of the requests that a server may be asked at the same time."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -12,20 +14,35 @@ class Slot:
     def __init__(self, slots: anyio.Semaphore) -> None:
         self._slots = slots
         self._taken = False
+        self._left = 0
 
-    async def take(self) -> None:
-        """Wait for a place."""
+    @asynccontextmanager
+    async def left(self) -> AsyncGenerator[None]:
+        """Let others have the place for a block; several at the same time leave it once."""
+        self._left += 1
+        self._give_back()
+        try:
+            yield
+        finally:
+            self._left -= 1
+            if not self._left:
+                await self._take()
+
+    async def _take(self) -> None:
+        """Wait for a place, which may be left again by the time that there is one."""
         await self._slots.acquire()
-        self._taken = True
+        if self._taken or self._left:
+            self._slots.release()
+        else:
+            self._taken = True
 
-    def give_back(self) -> None:
-        """Let others have the place."""
+    def _give_back(self) -> None:
         if self._taken:
             self._taken = False
             self._slots.release()
 
     async def __aenter__(self) -> Self:
-        await self.take()
+        await self._take()
         return self
 
     async def __aexit__(
@@ -34,4 +51,4 @@ class Slot:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.give_back()
+        self._give_back()

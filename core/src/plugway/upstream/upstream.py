@@ -334,9 +334,6 @@ class Upstream:
 @asynccontextmanager
 async def _waiting(limit: Limit, slot: Slot) -> AsyncGenerator[None]:
     """Let neither the server's time run nor others wait for it while a client is asked."""
-    with limit.stopped():
-        slot.give_back()
-        try:
+    async with slot.left():
+        with limit.stopped():
             yield
-        finally:
-            await slot.take()

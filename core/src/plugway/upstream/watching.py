@@ -31,8 +31,7 @@ async def follow(
             await _listen(link, uris, started)
             return
         for uri in uris:
-            if len(link.watched[uri]) == 1:
-                await link.request(Call("resources/subscribe", {"uri": uri}))
+            await _subscribe(link, uri)
         started()
         await connection.over.wait()
 
@@ -59,13 +58,25 @@ def _unregister(link: Link, uri: str, updated: Updated) -> bool:
     return True
 
 
+async def _subscribe(link: Link, uri: str) -> None:
+    """Subscribe unless somebody has; who comes meanwhile waits for what becomes of it."""
+    async with link.turn(uri):
+        if uri not in link.followed:
+            await link.request(Call("resources/subscribe", {"uri": uri}))
+            link.followed.add(uri)
+
+
 async def _unsubscribe(link: Link, uris: Sequence[str]) -> None:
     with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
         for uri in uris:
-            try:
-                await link.request(Call("resources/unsubscribe", {"uri": uri}))
-            except PlugwayError:
-                return
+            async with link.turn(uri):
+                if uri in link.watched:  # somebody has come
+                    continue
+                link.followed.discard(uri)
+                try:
+                    await link.request(Call("resources/unsubscribe", {"uri": uri}))
+                except PlugwayError:
+                    return
 
 
 async def _listen(link: Link, uris: Sequence[str], started: Callable[[], None]) -> None:
