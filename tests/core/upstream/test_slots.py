@@ -75,3 +75,13 @@ async def test_a_failure_meanwhile_is_not_swallowed() -> None:
             async with Slot(slots) as mine, mine.left():
                 raise ValueError("x")
         assert slots.value == 1
+
+
+async def test_a_place_is_not_taken_again_for_a_request_that_is_over() -> None:
+    slots = anyio.Semaphore(1)
+    with anyio.fail_after(5):
+        async with Slot(slots) as mine:
+            left = mine.left()
+            await left.__aenter__()
+        await left.__aexit__(None, None, None)
+        assert slots.value == 1

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 
 from plugway.dispatch.exchange import Ask, Log, Progress
+from plugway.jsonrpc import INVALID_REQUEST, RpcError
 from plugway.upstream.errors import Fault
 from plugway_hookspecs.frozen import EMPTY
 
@@ -49,6 +50,7 @@ class Call:
     """Written by the transport: makes it let go of the answer."""
     _ordered: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     _open: bool = False
+    _questions: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
 
     def open(self) -> None:
         """Begin to wait for the answer."""
@@ -56,8 +58,22 @@ class Call:
         self._open = True
 
     def close(self) -> None:
-        """Deliver nothing more: the caller has gone."""
+        """Deliver nothing more, and ask nobody any longer: the caller has gone."""
         self._open = False
+        for question in self._questions:
+            question.cancel()
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Put what the server asks in the middle of the request; raises `RpcError`."""
+        if self.on_ask is not None and self._open:
+            with anyio.CancelScope() as question:
+                self._questions.add(question)
+                try:
+                    async with self.waiting():
+                        return await self.on_ask(method, params)
+                finally:
+                    self._questions.remove(question)
+        raise RpcError(INVALID_REQUEST, f"The request that {method} belongs to is over")
 
     async def deliver(self, callback: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Pass a notification on, in the order of arrival, unless the call is closed."""

@@ -78,13 +78,17 @@ class ClientLinks:
 
     async def run(self) -> None:
         """Own the links until cancelled, and close those that nobody has used for a while."""
-        async with anyio.create_task_group() as self._tasks:
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
             try:
                 while True:
                     await anyio.sleep(min(self.config.session_idle / 4, REAP_SECONDS))
                     self._reap()
             finally:
-                self._tasks.cancel_scope.cancel()
+                tasks.cancel_scope.cancel()
+                self._tasks = None  # there are no more from now on
+                for link in list(self._open):
+                    self._close(link)
 
     def of_session(self, session: Session, asks: Mapping[str, Any]) -> Link | None:
         """Return the session's own link; None where there are too many of them."""

@@ -99,8 +99,7 @@ class Inbox:
         if call is None and self._one_client:
             call = self._calls.askable()
         if call is not None and call.on_ask is not None:
-            async with call.waiting():
-                return await call.on_ask(method, params)
+            return await call.ask(method, params)
         if self._on_ask is not None:
             return await self._on_ask(method, params)
         raise RpcError(METHOD_NOT_FOUND, f"The client does not offer {method}")

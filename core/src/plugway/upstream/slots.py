@@ -15,6 +15,7 @@ class Slot:
         self._slots = slots
         self._taken = False
         self._left = 0
+        self._over = False
 
     @asynccontextmanager
     async def left(self) -> AsyncGenerator[None]:
@@ -25,13 +26,13 @@ class Slot:
             yield
         finally:
             self._left -= 1
-            if not self._left:
+            if not self._left and not self._over:
                 await self._take()
 
     async def _take(self) -> None:
         """Wait for a place, which may be left again by the time that there is one."""
         await self._slots.acquire()
-        if self._taken or self._left:
+        if self._taken or self._left or self._over:
             self._slots.release()
         else:
             self._taken = True
@@ -51,4 +52,5 @@ class Slot:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._over = True
         self._give_back()
