@@ -29,7 +29,12 @@ async def ask(url: str, method: str, params: dict[str, Any], name: str = "") -> 
         CLIENT_INFO_META_KEY: {"name": "raw", "version": "0"},
         CLIENT_CAPABILITIES_META_KEY: {"extensions": {TASKS: {}, VENDOR: {}}},
     }
-    body: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+    body: dict[str, Any] = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": method,
+        "params": {**params, "_meta": meta},
+    }
     headers = {
         "accept": "application/json, text/event-stream",
         "mcp-protocol-version": "2026-07-28",

@@ -118,11 +118,12 @@ class ClientLinks:
             return next(reversed(same.values()))
         key = "" if roots is None else _digest(roots)
         if (pool := same.get(key)) is None:
-            pool = same[key] = Pool(lambda: self._make(Terms("legacy", asks, self._on_ask), drop))
+            made = Pool(lambda: self._make(Terms("legacy", asks, self._on_ask), drop))
+            pool = same[key] = made
 
             def drop(link: Link) -> None:
-                same[key].drop(link)
-                if same[key].empty:
+                made.drop(link)
+                if made.empty and same.get(key) is made:  # who still waits may make others
                     del same[key]
 
         return pool
