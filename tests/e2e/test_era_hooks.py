@@ -102,7 +102,7 @@ async def test_methods_that_a_revision_does_not_have_are_refused(
                 for method in [*foreign, "nonesuch/do"]:
                     response = await client.ask(method, PARAMS.get(method))
                     assert response["error"]["code"] == -32601, (method, response)
-    assert not seen
+    assert seen == ["nonesuch/do"]  # a server might have it
 
 
 class Seen:
@@ -210,7 +210,8 @@ async def test_hooks_run_round_every_question_and_can_stop_it(
                 }.items():
                     asked.clear()
                     denied: Any = await client.call_tool(**called("ask", rounds=[{"q": question}]))
-                    assert bool(asked) is hook.endswith("post")
+                    # a server that asked for roots once is told them before every call
+                    assert (len(asked) > asked.count("roots")) is hook.endswith("post")
                     if back == "legacy":  # the server pushed the question, and reads the deny
                         given = denied.structured_content["rounds"][0]["q"]
                         assert given == {"error": 403, "message": "Denied: not allowed"}
