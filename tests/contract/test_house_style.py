@@ -32,6 +32,7 @@ CATCH_ALL = {
     "plugway/plugins/opening.py": "starts plugins",
     "plugway/plugins/registry.py": "asks plugins for their health",
     "plugway/tasks.py": "its task group would wrap what its block raises",
+    "plugway/upstream/opening.py": "a mistake in one server's upkeep must not end all others",
     "plugway/upstream/connector.py": "whatever a transport raises is the server's failure",
     "plugway/executor/wrapping.py": "calls plugins",
     "plugway/audit/entries.py": "reads what plugins gave to the record",

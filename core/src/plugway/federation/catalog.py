@@ -88,6 +88,8 @@ class Catalog:
         def changed(method: str, link: Any = None) -> None:
             kinds = CHANGED.get(method, tuple(Kind))
             member.forget(kinds, link)
+            if link is not None:
+                return  # only its own client is concerned, and hears of it there
             methods = [method] if method in CHANGED else list(CHANGED)
             for listener in list(self._listeners.values()):
                 for each in methods:

@@ -10,7 +10,7 @@ from plugway.upstream.backoff import Backoff
 from plugway.upstream.calls import Call
 from plugway.upstream.connection import Peer
 from plugway.upstream.errors import NoAnswerError
-from plugway.upstream.inbox import ACKNOWLEDGED, Notified
+from plugway.upstream.inbox import Notified
 from plugway.upstream.values import as_object
 from plugway_hookspecs import ServerError
 
@@ -37,7 +37,15 @@ class Changes:
         """Take a notification of the server, whichever it is."""
         if method in FORWARDED:
             self._on_event(method, params)
-        elif method == ACKNOWLEDGED and self._interrupted:
+
+    def _call(self, params: Mapping[str, Any]) -> Call:
+        return Call(
+            "subscriptions/listen", params, on_acknowledged=self._acknowledged, background=True
+        )
+
+    def _acknowledged(self, _: Mapping[str, Any]) -> None:
+        if self._interrupted:
+            self._interrupted = False
             for name in self._lists:  # nobody tells what changed while nobody listened
                 self._on_event(f"notifications/{name}/list_changed", {})
 
@@ -56,7 +64,7 @@ class Changes:
         while True:
             opened = anyio.current_time()
             try:
-                await request(Call("subscriptions/listen", params, background=True))
+                await request(self._call(params))
             except ServerError as error:
                 if error.code in _NO_LISTENING:
                     return

@@ -22,15 +22,16 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from plugway.config import ServerConfig
 from plugway.dispatch.exchange import Ask, Session
 from plugway.upstream.asked import declared_in_session
+from plugway.upstream.changes import LIST_CHANGED
 from plugway.upstream.connector import SdkConnector, Terms
 from plugway.upstream.link import Link
-from plugway.upstream.pool import Pool
+from plugway.upstream.pool import Pool, Returns
 
 MAX_TOLD = 1000
 """Notifications that wait for one slow client; what is over is dropped."""
 
-TOLD = frozenset({"notifications/message", "notifications/elicitation/complete"})
-"""Notifications that a client gets as they come; of changes it hears where it asked to."""
+TOLD = frozenset({"notifications/message", "notifications/elicitation/complete", *LIST_CHANGED})
+"""Notifications that a client gets of its own link; of resources it hears where it asked to."""
 
 REAP_SECONDS = 15.0
 """How often idle links are looked for, at least."""
@@ -69,7 +70,9 @@ class ClientLinks:
         self._on_ask = on_ask
         self._tasks: TaskGroup | None = None
         self._sessions: dict[Session, Link] = {}
-        self._pools: dict[str, dict[str, Pool]] = {}
+        self._pools: dict[tuple[str, str], Pool] = {}
+        self._full = False
+        self._returns = Returns()
         self._open: dict[Link, _Open] = {}
         self._followed: WeakSet[Session] = WeakSet()
 
@@ -103,29 +106,47 @@ class ClientLinks:
                 session.on_close(partial(self._leave, session))
         return link
 
+    def is_of_session(self, link: Link) -> bool:
+        """Whether a link is one session's own."""
+        opened = self._open.get(link)
+        return opened is not None and opened.session is not None
+
     def known(self, session: Session) -> Link | None:
         """Return the session's own link, if it has one."""
         return self._sessions.get(session)
 
-    def pool(self, asks: Mapping[str, Any], roots: Mapping[str, Any] | None) -> Pool:
+    def pool(self, asks: Mapping[str, Any], roots: Mapping[str, Any] | None) -> Pool | None:
         """Return the pool of clients that can be asked the same and have the same roots.
 
-        Servers remember a client's roots, so those of another one need another link. For what needs
-        none, any of the links will do.
+        Servers remember a client's roots, so those of another one need another link. None where
+        there is no link, and no room for one.
         """
-        same = self._pools.setdefault(repr(asks), {})
-        if roots is None and same:
-            return next(reversed(same.values()))
-        key = "" if roots is None else _digest(roots)
-        if (pool := same.get(key)) is None:
-            made = Pool(lambda: self._make(Terms("legacy", asks, self._on_ask), drop))
-            pool = same[key] = made
+        key = repr(asks), "" if roots is None else _digest(roots)
+        if (pool := self._pools.get(key)) is None:
+            pool = self._new_pool(key, asks, roots)
+            if pool.first is not None:
+                self._pools[key] = pool
+        return None if pool.empty else pool
 
-            def drop(link: Link) -> None:
-                made.drop(link)
-                if made.empty and same.get(key) is made:  # who still waits may make others
-                    del same[key]
+    def newest(self, asks: Mapping[str, Any]) -> Pool | None:
+        """Return the newest pool of clients that can be asked the same, whatever their roots."""
+        same = [pool for (asked, _), pool in self._pools.items() if asked == repr(asks)]
+        return same[-1] if same else self.pool(asks, None)
 
+    def _new_pool(
+        self, key: tuple[str, str], asks: Mapping[str, Any], roots: Mapping[str, Any] | None
+    ) -> Pool:
+        async def on_ask(method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+            if method == "roots/list" and roots is not None:
+                return dict(roots)
+            return await self._on_ask(method, params)
+
+        def drop(link: Link) -> None:
+            pool.drop(link)
+            if pool.empty and self._pools.get(key) is pool:  # who still waits may make others
+                del self._pools[key]
+
+        pool = Pool(lambda: self._make(Terms("legacy", asks, on_ask), drop), self._returns)
         return pool
 
     def _make(
@@ -169,14 +190,24 @@ class ClientLinks:
                         await opened.session.tell(method, params)
 
     def _room(self) -> bool:
-        if len(self._open) < self.config.session_limit:
-            return True
-        log.warning(
-            "server %r has %d connections for clients: further ones share one on which it can ask "
-            "them nothing (max_sessions)",
-            *(self.server, len(self._open)),
-        )
-        return False
+        if len(self._open) >= self.config.session_limit:
+            self._make_room()
+        full = len(self._open) >= self.config.session_limit
+        if full and not self._full:
+            log.warning(
+                "server %r has %d connections for clients: further ones share one on which it can "
+                "ask them nothing (max_sessions)",
+                *(self.server, len(self._open)),
+            )
+        self._full = full
+        return not full
+
+    def _make_room(self) -> None:
+        """Close the link that was lent longest ago, if one is not lent now."""
+        idle = [each for each, opened in self._open.items() if opened.session is None]
+        idle = [link for link in idle if not link.busy]
+        if idle:
+            self._close(min(idle, key=lambda link: link.used))
 
     def _reap(self) -> None:
         before = anyio.current_time() - self.config.session_idle

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import anyio
 import httpx2
 from anyio.abc import TaskStatus
+from mcp_types import INVALID_REQUEST, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION
 
 from plugway.config import ServerConfig
 from plugway.dispatch.exchange import Ask
@@ -32,6 +33,10 @@ PROBE_TIMEOUT = 10.0
 """Seconds for a server to answer the modern way, at most a third of what connecting may take."""
 MAX_QUOTE = 200
 """Characters of a server's own message that an error quotes."""
+
+_NO_ERA = frozenset({400, 404, 405})
+_NO_ERA_CODES = frozenset({METHOD_NOT_FOUND, INVALID_REQUEST, UNSUPPORTED_PROTOCOL_VERSION})
+"""How servers answer who speaks to them in an era that they don't know."""
 
 _UNEXPLAINED = (None, -15, -9)
 """How programs end that were terminated or killed here."""
@@ -175,13 +180,16 @@ class SdkConnector:
         except NoAnswerError as error:
             status = error.fault.status
             silent = status is None and not error.fault.unsent
-            raise ConnectFailedError(error.fault, silent=silent, refused=bool(status)) from None
+            raise ConnectFailedError(
+                error.fault, silent=silent, refused=bool(status), unspoken=status in _NO_ERA
+            ) from None
         except ServerError as error:
             said = " ".join(error.message.split())[:MAX_QUOTE]
             fault = Fault(f"refused to connect: {said} (error {error.code})")
-            raise ConnectFailedError(fault, refused=True) from None
+            unspoken = error.code in _NO_ERA_CODES
+            raise ConnectFailedError(fault, refused=True, unspoken=unspoken) from None
         except NotSpokenError as error:
-            raise ConnectFailedError(Fault(str(error)), refused=True) from None
+            raise ConnectFailedError(Fault(str(error)), refused=True, unspoken=True) from None
 
     def _not_started(self, error: OSError) -> Fault:
         config = self._config

@@ -5,7 +5,7 @@ plugway_hookspecs.PlugwayError
  │   └─ ServerTimeoutError      no answer in time                              .timeout
  ├─ NoAnswerError               internal: a connection's word for no answer    .fault
  └─ ConnectFailedError          internal: no connection came about             .fault .silent
-                                                                               .refused
+                                                                               .refused .unspoken
 """
 
 from dataclasses import dataclass
@@ -51,11 +51,19 @@ class ConnectFailedError(PlugwayError):
     """No connection came about.
 
     `silent` means that the server died or kept silent, `refused` that it answered and declined:
-    either may mean that it speaks the protocol of the other era.
+    either may mean that it speaks the protocol of the other era. `unspoken` says that it does.
     """
 
-    def __init__(self, fault: Fault, *, silent: bool = False, refused: bool = False) -> None:
+    def __init__(
+        self,
+        fault: Fault,
+        *,
+        silent: bool = False,
+        refused: bool = False,
+        unspoken: bool = False,
+    ) -> None:
         super().__init__(str(fault))
         self.fault = fault
         self.silent = silent
         self.refused = refused
+        self.unspoken = unspoken

@@ -30,7 +30,7 @@ class Link:
         """Prepare a link to `server`; `on_connected` is called after each connect."""
         self.server = server
         self.refused = False
-        """Whether the server declined when it was last connected: see `ConnectFailedError`."""
+        """Whether the server said last that it does not speak the link's era."""
         self.calls = 0
         """How many requests are under way."""
         self.used = anyio.current_time()
@@ -161,7 +161,7 @@ class Link:
         try:
             connection: Connection = await tasks.start(self._connector.serve)
         except ConnectFailedError as error:
-            self.refused = error.refused
+            self.refused = error.unspoken
             await self._pause(error.fault, self._backoff.failed())
             return
         began = anyio.current_time()

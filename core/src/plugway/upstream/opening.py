@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from plugway.config import ServerConfig
+from plugway.foreign import describe, stack
 from plugway.tasks import plain_task_group
 from plugway.upstream.upstream import Upstream
 from plugway_hookspecs import PlugwayError
@@ -84,7 +85,11 @@ class Upstreams:
     @staticmethod
     async def _run(upstream: Upstream, scope: anyio.CancelScope) -> None:
         with scope:
-            await upstream.run()
+            try:
+                await upstream.run()
+            except Exception as error:  # noqa: BLE001 - one server must not end all others
+                what = f"server {upstream.name!r} is lost: it {describe(error)}"
+                log.critical("%s\n%s", what, stack(error))
 
     def _release(self, upstream: Upstream) -> None:
         self._users[upstream] -= 1

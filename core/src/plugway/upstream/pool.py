@@ -8,15 +8,31 @@ import anyio
 from plugway.upstream.link import Link
 
 
+class Returns:
+    """Tells all who wait that a link was returned, to whichever pool: there is room then."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    async def wait(self) -> None:
+        """Wait for the next one."""
+        await self._event.wait()
+
+    def tell(self) -> None:
+        """Wake all who wait."""
+        self._event.set()
+        self._event = anyio.Event()
+
+
 class Pool:
     """Links of one kind, made as they are needed; requests wait where no more can be made."""
 
-    def __init__(self, make: Callable[[], Link | None]) -> None:
+    def __init__(self, make: Callable[[], Link | None], returns: Returns | None = None) -> None:
         """Make links with `make`, which returns None where there are enough."""
         self._make = make
+        self._returns = returns or Returns()
         self._links: list[Link] = []
         self._lent: set[Link] = set()
-        self._returned = anyio.Event()
 
     @property
     def empty(self) -> bool:
@@ -37,14 +53,13 @@ class Pool:
     async def lend(self) -> AsyncGenerator[Link]:
         """Lend a link for a block."""
         while (link := self._free()) is None:
-            await self._returned.wait()
+            await self._returns.wait()
         self._lent.add(link)
         try:
             yield link
         finally:
             self._lent.remove(link)
-            self._returned.set()
-            self._returned = anyio.Event()
+            self._returns.tell()
 
     def _free(self) -> Link | None:
         return next((link for link in self._links if link not in self._lent), None) or self._grow()

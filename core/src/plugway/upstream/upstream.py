@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -33,7 +33,7 @@ CONNECTED = "connected"
 """What listeners to list changes get after each connect."""
 
 Listener = Callable[[str, object], None]
-"""Takes a notification's method and the link that it came on."""
+"""Takes a notification's method, and the link that it concerns; None where it concerns all."""
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Upstream:
         return len(self._clients)
 
     def on_list_changed(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with each list-changed notification's method and the link it came on.
+        """Call `listener` with each list-changed notification's method and the link it concerns.
 
         It is called with `connected` after each connect; it may not raise, nor block. Returns the
         way to stop.
@@ -167,7 +167,7 @@ class Upstream:
             async with Slot(self._slots) as slot:
                 if on_ask is not None:
                     call.waiting = partial(_waiting, Limit(scope), slot)
-                return await self._send(call, caller)
+                return await self._send(call, caller, slot)
         did_not = "connect" if self.main.state == "connecting" else f"answer {method}"
         message = f"server {self.name!r} did not {did_not} within {limit:g} s"
         raise ServerTimeoutError(message, server=self.name, timeout=limit)
@@ -199,7 +199,8 @@ class Upstream:
         while not self.main.closed:
             began = anyio.current_time()
             try:
-                await follow(await self._reach(caller), uris, updated, stand)
+                await self._reach(caller)
+                await follow(self._watching(caller), uris, updated, stand)
             except ServerUnavailableError:
                 if not stands:
                     raise
@@ -231,18 +232,19 @@ class Upstream:
         """Return a link that is lent to requests of clients without a session."""
         if not asks or not self._keeps_sessions:
             return None
-        return self._clients.pool(asks, caller.roots).first
+        pool = self._clients.pool(asks, caller.roots)
+        return None if pool is None else pool.first
 
-    async def _send(self, call: Call, caller: Caller | None) -> dict[str, Any]:
+    async def _send(self, call: Call, caller: Caller | None, slot: Slot) -> dict[str, Any]:
         link = await self._reach(caller)
         if link is self.main:
             call.capabilities = {**call.capabilities, **declared_per_request(self.asks(caller))}
             call.on_ask = None  # it was not declared there that somebody can be asked
         elif call.on_ask is not None and caller is not None and caller.session is None:
-            return await self._send_alone(call, caller)
+            return await self._send_alone(call, caller, slot)
         return await self._send_on(link, call)
 
-    async def _send_alone(self, call: Call, caller: Caller) -> dict[str, Any]:
+    async def _send_alone(self, call: Call, caller: Caller, slot: Slot) -> dict[str, Any]:
         """Send a request on a link of its own, for as long as it takes."""
         forward, tainted = call.on_ask, False
 
@@ -257,12 +259,21 @@ class Upstream:
             return await forward(method, params)
 
         call.on_ask = on_ask
-        async with self._clients.pool(self.asks(caller), caller.roots).lend() as link:
+        async with AsyncExitStack() as stack:
+            async with slot.left():  # those who have a link need the places
+                pool = self._clients.pool(self.asks(caller), caller.roots)
+                if pool is None:
+                    raise self._no_room()
+                link = await stack.enter_async_context(pool.lend())
             try:
                 return await self._send_on(link, call)
             finally:
                 if tainted:  # it knows one client's roots, and nobody knows which
                     self._clients.close(link)
+
+    def _no_room(self) -> ServerUnavailableError:
+        message = f"server {self.name!r} has no room for another client (max_sessions)"
+        return ServerUnavailableError(message, server=self.name)
 
     async def _send_on(self, link: Link, call: Call) -> dict[str, Any]:
         if call.log_level is not None:
@@ -270,6 +281,17 @@ class Upstream:
         elif call.on_log is not None:
             call.log_level = LEVELS[0]  # who was not told a level sends what it likes, or nothing
         return await link.request(call)
+
+    def _watching(self, caller: Caller | None) -> Link:
+        """Return the link on which resources are followed, for URIs that the client knows.
+
+        Where a client without a session may have several, it is the one of its latest roots.
+        """
+        link = self.link(caller)
+        if link is self.main or caller is None or caller.session is not None:
+            return link
+        pool = self._clients.newest(self.asks(caller))
+        return (pool.first if pool else None) or link
 
     async def _reach(self, caller: Caller | None) -> Link:
         """Return the connected link for a caller; what connecting tells may lead to another."""
@@ -309,7 +331,11 @@ class Upstream:
         both = main is not None and main.era == "modern" and link is not self.main
         if both and self.config.era == "auto" and peer is not None and not peer.session:
             self._sessionless = True
-        self._announce(CONNECTED, link)
+        if link is self.main:
+            self._sessionless = False  # it may be another server by now
+            self._announce(CONNECTED)
+        else:
+            self._forget(CONNECTED, link)
 
     async def _asked_of_nobody(self, method: str, _: Mapping[str, Any]) -> dict[str, Any]:
         """Refuse what a server asks between the requests of clients that have no session."""
@@ -321,12 +347,21 @@ class Upstream:
 
     def _event(self, link: Link, method: str, params: Mapping[str, Any]) -> None:
         if method in LIST_CHANGED:
-            self._announce(method, link)
+            if self._clients.is_of_session(link):
+                self._forget(method, link)
+            else:
+                self._announce(method)
         elif method == UPDATED:
             for watcher in list(link.watched.get(str(params.get("uri")), ())):
                 watcher(str(params.get("uri")))
 
-    def _announce(self, event: str, link: Link) -> None:
+    def _announce(self, event: str) -> None:
+        """Say that the lists may have changed for everybody."""
+        for listener in list(self._listeners.values()):
+            listener(event, None)
+
+    def _forget(self, event: str, link: Link) -> None:
+        """Say that the lists may have changed on a link."""
         for listener in list(self._listeners.values()):
             listener(event, link)
 
