@@ -68,7 +68,7 @@ class Stage:
         def left() -> dict[str, int]:
             return {
                 "sessions of clients": len(edge.sessions),
-                "streams": edge.streams,
+                "streams": len(edge.streams),
                 "subscriptions": len(edge.subscriptions),
                 "parked": len(parks),
                 "links of clients": self.upstream.sessions,

@@ -4,15 +4,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
+import pytest
+from mcp.server.connection import Connection
 
 from plugway.dispatch.dispatcher import Dispatcher
 from plugway.dispatch.exchange import Caller
+from plugway.downstream import subscriptions as module
+from plugway.downstream.sessions import Session
+from plugway.downstream.streams import Stream
 from plugway.downstream.subscriptions import Subscriptions
 from plugway.executor.compiler import compile_chains
 from plugway.federation.catalog import Catalog, Member
 from plugway.federation.federation import Federation
 from plugway.generation import Generation
 from plugway.testing.memory import MemoryServer
+from plugway_hookspecs import Client, ServerError
 
 
 class Server(MemoryServer):
@@ -21,6 +27,8 @@ class Server(MemoryServer):
     def __init__(self, name: str) -> None:
         self.name = name
         self.watching: list[Callable[[str], None]] = []
+        self.closed = anyio.Event()
+        self.refusal: ServerError | None = None
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, **options: Any
@@ -37,9 +45,11 @@ class Server(MemoryServer):
         self.watching.append(updated)
         started()
         try:
-            await anyio.sleep_forever()
+            await self.closed.wait()
         finally:
             self.watching.remove(updated)
+        if self.refusal is not None:
+            raise self.refusal
 
 
 class NoChains:
@@ -47,29 +57,46 @@ class NoChains:
         return compile_chains([])[hook]
 
 
-async def test_equal_uris_of_two_servers_are_two_and_other_names_of_one_are_one() -> None:
-    a, b = Server("a"), Server("b")
-    members = [Member(server, server.name, 5) for server in (a, b)]
-    generation = Generation(
+def generation_of(*servers: Server) -> Generation:
+    members = [Member(server, server.name, 5) for server in servers]
+    return Generation(
         Catalog(members),
-        {"a": a, "b": b},
+        {server.name: server for server in servers},
         NoChains(),
         Federation(members, None, lambda name: ""),
         request_timeout=5,
         max_payload_bytes=10_000,
     )
-    subscriptions = Subscriptions(Dispatcher(generation, server_info={}))
+
+
+def session_of(subscriptions: Subscriptions) -> Session:
+    connection = Connection.from_envelope("2025-11-25", None, None)
+    return Session(connection, subscriptions, Client("c", "1", "2025-11-25", "http", {}))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_equal_uris_of_two_servers_are_two_and_other_names_of_one_are_one() -> None:
+    a, b = Server("a"), Server("b")
+    subscriptions = Subscriptions(Dispatcher(generation_of(a, b), server_info={}))
     heard: list[tuple[str, str]] = []
 
-    def note(who: str) -> Callable[[str], None]:
-        return lambda uri: heard.append((who, uri))
+    async def follow(uri: str, server: str, who: str) -> Callable[[], None]:
+        return await subscriptions.follow(
+            *(uri, server, "m://x", None),
+            updated=lambda uri: heard.append((who, uri)),
+            over=lambda uri: heard.append((who, f"over: {uri}")),
+        )
 
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             subscriptions.tasks = tasks
-            of_a = await subscriptions.follow("m://x", "a", "m://x", None, note("at /mcp/a"))
-            of_b = await subscriptions.follow("m://x", "b", "m://x", None, note("at /mcp/b"))
-            whole = await subscriptions.follow("a+m://x", "a", "m://x", None, note("at /mcp"))
+            of_a = await follow("m://x", "a", "at /mcp/a")
+            of_b = await follow("m://x", "b", "at /mcp/b")
+            whole = await follow("a+m://x", "a", "at /mcp")
             assert (len(subscriptions), len(a.watching), len(b.watching)) == (2, 1, 1)
             a.watching[0]("m://x")
             assert heard == [("at /mcp/a", "m://x"), ("at /mcp", "a+m://x")]
@@ -81,3 +108,66 @@ async def test_equal_uris_of_two_servers_are_two_and_other_names_of_one_are_one(
             whole()
             of_b()
             assert len(subscriptions) == 0
+
+
+async def test_who_follows_what_a_server_takes_back_can_follow_it_again() -> None:
+    a = Server("a")
+    subscriptions = Subscriptions(Dispatcher(generation_of(a), server_info={}))
+    session, stream = session_of(subscriptions), Stream(subscriptions, None)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            subscriptions.tasks = tasks
+            for client in (session, stream):
+                await client.add("m://x", "a", "m://x")
+            assert (len(subscriptions), len(a.watching)) == (1, 1)
+            a.refusal = ServerError("no more", server="a", code=-32602)
+            a.closed.set()
+            await until(lambda: not len(subscriptions))
+            a.closed, a.refusal = anyio.Event(), None
+            for client in (session, stream):
+                await client.add("m://x", "a", "m://x")
+                assert len(a.watching) == 1
+                client.close()
+                await until(lambda: not a.watching)
+            assert len(subscriptions) == 0
+
+
+async def test_a_server_that_is_missing_for_a_moment_is_followed_when_it_is_back(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+    a, again = Server("a"), Server("a")
+    dispatcher = Dispatcher(generation_of(a), server_info={})
+    subscriptions = Subscriptions(dispatcher)
+    heard: list[str] = []
+    over: list[str] = []
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            subscriptions.tasks = tasks
+            for uri in ("m://x", "m://y"):
+                await subscriptions.follow(
+                    uri, "a", uri, None, updated=heard.append, over=over.append
+                )
+            dispatcher.generation = generation_of()
+            a.closed.set()
+            await until(lambda: bool(caplog.messages))
+            dispatcher.generation = generation_of(again)
+            await until(lambda: len(again.watching) == 2)
+            assert (sorted(heard), over) == (["m://x", "m://y"], [])
+            assert len(caplog.messages) == 1
+            monkeypatch.setattr(module, "MISSING_SECONDS", 0.05)
+            dispatcher.generation = generation_of()
+            again.closed.set()
+            await until(lambda: len(over) == 2)
+            assert len(subscriptions) == 0
+            assert len([each for each in caplog.records if each.levelname == "WARNING"]) == 2
+
+
+async def test_who_waits_for_the_end_of_a_session_that_is_over_is_told_at_once() -> None:
+    session = session_of(Subscriptions(Dispatcher(generation_of(), server_info={})))
+    told: list[str] = []
+    session.on_close(lambda: told.append("before"))
+    assert told == []
+    session.close()
+    session.on_close(lambda: told.append("after"))
+    assert told == ["before", "after"]

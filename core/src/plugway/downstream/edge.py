@@ -13,7 +13,6 @@ import mcp_types
 from anyio.abc import TaskGroup
 from mcp.server import Server
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import event_from_wire
 from mcp_types import methods
@@ -36,6 +35,7 @@ from plugway.downstream.sessions import (
 )
 from plugway.downstream.streams import Stream
 from plugway.downstream.subscriptions import Subscriptions
+from plugway.downstream.telling import tell_all
 from plugway.federation.catalog import CHANGED
 from plugway.federation.endpoints import Endpoint
 from plugway.federation.lens import Lens
@@ -62,10 +62,9 @@ class Edge:
         """The endpoint of clients whose transport knows none, as over stdio."""
         self.subscriptions = Subscriptions(dispatcher)
         self.sessions = Sessions(self.subscriptions)
-        self.streams = 0
-        """How many streams clients of the stateless era listen on."""
+        self.streams: set[Stream] = set()
+        """The streams that clients of the stateless era listen on."""
         self._unsubscribe = dispatcher.generation.catalog.subscribe(self._changed)
-        self._bus = InMemorySubscriptionBus()
         self.server: Server[Any] = Server(
             name,
             version=version,
@@ -92,9 +91,10 @@ class Edge:
                 self._changed(method)
 
     def _changed(self, method: str) -> None:
-        event, tasks = event_from_wire(method, None), self.subscriptions.tasks
-        if event is not None and tasks is not None:
-            tasks.start_soon(self._bus.publish, event)
+        event = event_from_wire(method, None)
+        if event is not None:
+            for stream in self.streams:
+                stream.hear(event)
             self.sessions.announce(method)
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
@@ -106,23 +106,23 @@ class Edge:
         return schema if is_object(schema) else None
 
     async def _subscribe(
-        self, context: Context, params: mcp_types.SubscriptionsListenRequestParams
+        self, context: Context, _params: mcp_types.SubscriptionsListenRequestParams
     ) -> mcp_types.SubscriptionsListenResult:
-        """Serve a stream of changes: the dispatcher says which, the SDK sends them."""
-        if self.streams >= MAX_STREAMS:
+        """Serve a stream of changes: the dispatcher says which."""
+        if len(self.streams) >= MAX_STREAMS:
             raise MCPError(TOO_MANY, "Too many clients listen for changes; try again later")
-        self.streams += 1
         request = self._request(context, modern=True)
-        request.watches = stream = Stream(self._bus, self.subscriptions, request.caller)
+        request.watches = stream = Stream(self.subscriptions, request.caller)
+        self.streams.add(stream)
         try:
             answer = await self.dispatcher.handle(request)
-            wanted = mcp_types.SubscriptionFilter.model_validate(answer["notifications"])
-            honored = params.model_copy(update={"notifications": wanted})
-            return await ListenHandler(stream)(context, honored)
+            wanted = {name: value for name, value in answer["notifications"].items() if value}
+            honored = mcp_types.SubscriptionFilter.model_validate(wanted)
+            await stream.run(context, honored)
         except RpcError as error:
             raise MCPError(error.code, error.message, error.data) from None
         finally:
-            self.streams -= 1
+            self.streams.discard(stream)
             stream.close()
 
     async def _serve(self, ctx: Context, call_next: CallNext) -> HandlerResult:
@@ -152,7 +152,8 @@ class Edge:
         if method == "logging/setLevel":
             session = self.sessions.of(context)
             session.log_level = level = (context.params or {})["level"]
-            await self.dispatcher.set_level(session, level)
+            upstreams = self.dispatcher.generation.upstreams
+            await tell_all(upstreams, lambda upstream: upstream.set_level(session, level))
             return {}
         return await self.dispatcher.handle(self._request(context, modern=modern))
 
@@ -160,7 +161,8 @@ class Edge:
         result = await call_next(context)
         in_session = connection_of(context).initialize_accepted and not _modern(context)
         if in_session and context.method == "notifications/roots/list_changed":
-            await self.dispatcher.tell(self.sessions.of(context), context.method)
+            session, upstreams = self.sessions.of(context), self.dispatcher.generation.upstreams
+            await tell_all(upstreams, lambda upstream: upstream.tell(session, context.method))
         return result
 
     async def _initialize(self, context: Context, call_next: CallNext) -> HandlerResult:

@@ -96,7 +96,9 @@ class Session:
         if len(self._watched) >= MAX_WATCHED:
             message = f"At most {MAX_WATCHED} resources can be subscribed to in one session"
             raise RpcError(TOO_MANY, message)
-        stop = await self._subscriptions.follow(uri, server, inward, self.caller, self._updated)
+        stop = await self._subscriptions.follow(
+            uri, server, inward, self.caller, updated=self._updated, over=self.remove
+        )
         if self._closed or uri in self._watched:
             stop()
         else:

@@ -1,38 +1,49 @@
 """One `subscriptions/listen` stream of a client of the stateless era (2026-07-28)."""
 
 from collections.abc import Callable
+from typing import Any, NoReturn
 
-from mcp.server.subscriptions import SubscriptionBus
-from mcp.shared.subscriptions import ResourceUpdated, ServerEvent
+import anyio
+from mcp.server.context import ServerRequestContext
+from mcp.shared.subscriptions import (
+    SUBSCRIPTION_ID_META_KEY,
+    ResourceUpdated,
+    ServerEvent,
+    event_matches,
+    event_to_notification,
+)
+from mcp_types import (
+    SubscriptionFilter,
+    SubscriptionsAcknowledgedNotification,
+    SubscriptionsAcknowledgedNotificationParams,
+)
 
 from plugway.dispatch.exchange import Caller
 from plugway.downstream.subscriptions import Subscriptions
-
-Listener = Callable[[ServerEvent], None]
 
 
 class Stream:
     """What one stream hears: list changes, as all do, and the resources that it follows.
 
-    Implements the SDK's `SubscriptionBus` for it alone, and `plugway.dispatch.exchange.Watches`.
+    The SDK's `ListenHandler` buffers every event, and ends the stream of a client that reads slowly
+    when there are too many. Here one waits of each kind, or URI, until the client has taken it.
+
+    Implements `plugway.dispatch.exchange.Watches`.
     """
 
-    def __init__(
-        self, lists: SubscriptionBus, subscriptions: Subscriptions, caller: Caller | None
-    ) -> None:
-        """Hear of list changes by `lists`, and of resources on behalf of `caller`."""
+    def __init__(self, subscriptions: Subscriptions, caller: Caller | None) -> None:
+        """Hear of resources on behalf of `caller`, and of what `hear` is called with."""
         self._caller = caller
-        self._lists = lists
         self._subscriptions = subscriptions
         self._watched: dict[str, Callable[[], None]] = {}
-        self._listener: Listener | None = None
-        self._early: dict[str, None] = {}
+        self._untold: dict[ServerEvent, None] = {}
+        self._heard = anyio.Event()
 
     async def add(self, uri: str, server: str, inward: str) -> None:
         """Follow a resource."""
         self.remove(uri)
         self._watched[uri] = await self._subscriptions.follow(
-            uri, server, inward, self._caller, self._updated
+            uri, server, inward, self._caller, updated=self._updated, over=self.remove
         )
 
     def remove(self, uri: str) -> None:
@@ -45,21 +56,30 @@ class Stream:
         for uri in list(self._watched):
             self.remove(uri)
 
-    async def publish(self, event: ServerEvent) -> None:
-        """Tell the stream alone."""
-        if self._listener is not None:
-            self._listener(event)
+    def hear(self, event: ServerEvent) -> None:
+        """Tell the client soon, once however often it is heard meanwhile."""
+        self._untold[event] = None
+        self._heard.set()
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Begin to hear, first of what has changed since `add`."""
-        self._listener = listener
-        unsubscribe = self._lists.subscribe(listener)
-        for uri in self._early:
-            self._updated(uri)
-        return unsubscribe
+    async def run(
+        self, context: ServerRequestContext[Any, Any], honored: SubscriptionFilter
+    ) -> NoReturn:
+        """Tell the client what it may hear of, and then all of that; until cancelled."""
+        session, stream = context.session, context.request_id
+        meta: dict[str, Any] = {SUBSCRIPTION_ID_META_KEY: stream}
+        params = SubscriptionsAcknowledgedNotificationParams(notifications=honored, _meta=meta)
+        acknowledged = SubscriptionsAcknowledgedNotification(params=params)
+        await session.send_notification(acknowledged, related_request_id=stream)
+        uris = frozenset(honored.resource_subscriptions or ())
+        while True:
+            await self._heard.wait()
+            self._heard = anyio.Event()
+            while self._untold:
+                event = next(iter(self._untold))
+                del self._untold[event]
+                if event_matches(honored, uris, event):
+                    notification = event_to_notification(event, meta)
+                    await session.send_notification(notification, related_request_id=stream)
 
     def _updated(self, uri: str) -> None:
-        if self._listener is None:
-            self._early[uri] = None
-        else:
-            self._listener(ResourceUpdated(uri=uri))
+        self.hear(ResourceUpdated(uri=uri))

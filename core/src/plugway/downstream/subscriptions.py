@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import anyio
 import anyio.abc
 
 from plugway.dispatch.dispatcher import Dispatcher
 from plugway.dispatch.exchange import Caller
+from plugway.dispatch.routing import UpstreamCalls
 from plugway.jsonrpc import TOO_MANY, UPSTREAM_UNAVAILABLE, RpcError
 from plugway_hookspecs import PlugwayError
 
@@ -18,18 +20,28 @@ MAX_FOLLOWED = 10_000
 RETRY_SECONDS = 1.0
 """How long to wait before a server that a reload has replaced is looked for again."""
 
+MISSING_SECONDS = 60.0
+"""How long a server may be missing from the configuration until what it tells of is given up."""
+
 log = logging.getLogger(__name__)
 
-Updated = Callable[[str], None]
+Told = Callable[[str], None]
+"""Takes a client's URI; may not raise, nor block."""
 
 _Key = tuple[Hashable, str, str]
 """The link to the server, the server, and the URI that it has."""
 
 
+class _Listener(NamedTuple):
+    uri: str
+    """The URI that the client has for the resource."""
+    updated: Told
+    over: Told
+
+
 @dataclass(slots=True, eq=False)
 class _Followed:
-    listeners: list[tuple[str, Updated]] = field(default_factory=list[tuple[str, Updated]])
-    """Who follows it, with the URI that each of them has for it."""
+    listeners: list[_Listener] = field(default_factory=list[_Listener])
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     standing: anyio.Event = field(default_factory=anyio.Event)
     error: PlugwayError | None = None
@@ -43,17 +55,26 @@ class Subscriptions:
         self.tasks: anyio.abc.TaskGroup | None = None
         self.dispatcher = dispatcher
         self._followed: dict[_Key, _Followed] = {}
+        self._missing: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._followed)
 
     async def follow(
-        self, uri: str, server: str, inward: str, caller: Caller | None, updated: Updated
+        self,
+        uri: str,
+        server: str,
+        inward: str,
+        caller: Caller | None,
+        *,
+        updated: Told,
+        over: Told,
     ) -> Callable[[], None]:
         """Call `updated` with `uri` whenever the resource changes; return the way to stop that.
 
         `inward` is the server's own URI. Clients whose requests take the same link to the server
-        share one subscription. Raises what the server answers instead.
+        share one subscription. Raises what the server answers instead; where it takes back later
+        what it has agreed to, `over` is called, after a last `updated`.
         """
         upstream = self.dispatcher.generation.upstreams.get(server)
         link: Hashable = None if upstream is None else upstream.link(caller)
@@ -64,7 +85,7 @@ class Subscriptions:
                 raise RpcError(TOO_MANY, "Too many resources are subscribed to; try again later")
             followed = self._followed[key] = _Followed()
             self.tasks.start_soon(self._keep, key, followed, caller)
-        followed.listeners.append(listener := (uri, updated))
+        followed.listeners.append(listener := _Listener(uri, updated, over))
         stopped = False
 
         def stop() -> None:
@@ -93,23 +114,44 @@ class Subscriptions:
         _, server, inward = key
 
         def updated(_: str) -> None:
-            for uri, listener in list(followed.listeners):
-                listener(uri)
+            for listener in list(followed.listeners):
+                listener.updated(listener.uri)
 
         with followed.scope:
             try:
                 while True:
-                    upstream = self.dispatcher.generation.upstreams.get(server)
-                    if upstream is None:
-                        message = f"Server {server!r} is not there any more"
-                        raise RpcError(UPSTREAM_UNAVAILABLE, message)
+                    upstream = await self._upstream(server, wait=followed.standing.is_set())
+                    if followed.standing.is_set():
+                        updated(inward)  # nobody tells what changed meanwhile
                     await upstream.watch([inward], caller, updated, followed.standing.set)
                     await anyio.sleep(RETRY_SECONDS)
-                    updated(inward)  # nobody tells what changed meanwhile
             except PlugwayError as error:
                 followed.error = error
                 log.info("%s of %r is followed no longer: %s", inward, server, error)
             finally:
                 if self._followed.get(key) is followed:
                     del self._followed[key]
+                if followed.error is not None and followed.standing.is_set():
+                    updated(inward)  # who reads it again learns what has become of it
+                    for listener in list(followed.listeners):
+                        listener.over(listener.uri)
                 followed.standing.set()
+
+    async def _upstream(self, server: str, *, wait: bool) -> UpstreamCalls:
+        """Return the server that there is now; with `wait`, a reload may bring it back first."""
+        with anyio.move_on_after(MISSING_SECONDS if wait else 0):
+            while True:
+                upstream = self.dispatcher.generation.upstreams.get(server)
+                if upstream is not None:
+                    self._missing.discard(server)
+                    return upstream
+                if wait and server not in self._missing:
+                    self._missing.add(server)
+                    log.warning(
+                        "server %r is not in the configuration any more: who follows its resources "
+                        "hears nothing until it is back, and is given up after %g s",
+                        *(server, MISSING_SECONDS),
+                    )
+                await anyio.sleep(RETRY_SECONDS)
+        self._missing.discard(server)
+        raise RpcError(UPSTREAM_UNAVAILABLE, f"Server {server!r} is not there any more")
