@@ -339,6 +339,11 @@ def test_the_endpoint_is_not_where_the_health_check_answers_without_a_token() ->
         parse("gateway: {path: /health, token: t}", file=None, env={})
 
 
+def test_the_endpoint_is_not_where_the_status_is() -> None:
+    with pytest.raises(ConfigError, match="where the status is"):
+        parse("gateway: {path: /status}", file=None, env={})
+
+
 @pytest.mark.parametrize(
     ("condition", "why"),
     [

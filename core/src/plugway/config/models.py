@@ -195,6 +195,9 @@ class PluginEntry(Model):
 HEALTH_PATH = "/health"
 """Answers without a token."""
 
+STATUS_PATH = "/status"
+"""Says what the gateway holds at present."""
+
 
 class GatewayConfig(Model):
     """The gateway itself, as clients meet it."""
@@ -264,6 +267,8 @@ class GatewayConfig(Model):
             raise problem("exposed", EXPOSED)
         if self.path == HEALTH_PATH:
             raise problem("path", "`path` is where the health check answers: use another")
+        if self.path == STATUS_PATH:
+            raise problem("path", "`path` is where the status is: use another")
         if f"{self.path}/".startswith("/plugins/"):
             raise problem("path", "`path` is where the routes of plugins are: use another")
         return self

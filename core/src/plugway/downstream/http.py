@@ -26,6 +26,7 @@ from plugway.downstream.edge import Edge
 from plugway.downstream.endpoints import Endpoints
 from plugway.downstream.events import Events
 from plugway.downstream.routes import Plugins, plugin_routes
+from plugway.downstream.status import status_route
 
 RETRY_INTERVAL = 1000
 """Milliseconds for a client to wait before it resumes a broken stream."""
@@ -51,6 +52,7 @@ def http_app(edge: Edge, settings: GatewayConfig, plugins: Plugins) -> ASGIApp:
         transport_security=security,
         custom_starlette_routes=[
             Route(HEALTH_PATH, _health),
+            status_route(edge, security),
             plugin_routes(plugins, settings, security),
         ],
     )
