@@ -49,6 +49,8 @@ class _Open:
     tell: MemoryObjectSendStream[tuple[str, Mapping[str, Any]]]
     told: MemoryObjectReceiveStream[tuple[str, Mapping[str, Any]]]
     dropped: int = 0
+    leaving: bool = False
+    """Whether nobody gets it any more."""
 
 
 class ClientLinks:
@@ -146,7 +148,8 @@ class ClientLinks:
             if pool.empty and self._pools.get(key) is pool:  # who still waits may make others
                 del self._pools[key]
 
-        pool = Pool(lambda: self._make(Terms("legacy", asks, on_ask), drop), self._returns)
+        terms = Terms("legacy", asks, on_ask)
+        pool = Pool(lambda: self._make(terms, drop), self.close, self._returns)
         return pool
 
     def _make(
@@ -211,8 +214,8 @@ class ClientLinks:
 
     def _reap(self) -> None:
         before = anyio.current_time() - self.config.session_idle
-        for link in list(self._open):
-            if not link.busy and link.used < before:
+        for link, opened in list(self._open.items()):
+            if not link.busy and (opened.leaving or link.used < before):
                 self._close(link)
 
     def _leave(self, session: Session) -> None:
@@ -220,9 +223,12 @@ class ClientLinks:
             self._close(link)
 
     def close(self, link: Link) -> None:
-        """Close a link that nobody uses."""
-        if link in self._open:
-            self._close(link)
+        """Close a link, if it is open; where lists are still fetched through it, after that."""
+        if (opened := self._open.get(link)) is not None:
+            opened.drop(link)
+            opened.leaving = True
+            if not link.busy:
+                self._close(link)
 
     def _close(self, link: Link) -> None:
         opened = self._open.pop(link)

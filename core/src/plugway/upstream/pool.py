@@ -27,9 +27,15 @@ class Returns:
 class Pool:
     """Links of one kind, made as they are needed; requests wait where no more can be made."""
 
-    def __init__(self, make: Callable[[], Link | None], returns: Returns | None = None) -> None:
-        """Make links with `make`, which returns None where there are enough."""
+    def __init__(
+        self,
+        make: Callable[[], Link | None],
+        close: Callable[[Link], None],
+        returns: Returns | None = None,
+    ) -> None:
+        """Make links with `make`, which returns None where there are enough, and `close` them."""
         self._make = make
+        self._close = close
         self._returns = returns or Returns()
         self._links: list[Link] = []
         self._lent: set[Link] = set()
@@ -51,12 +57,19 @@ class Pool:
 
     @asynccontextmanager
     async def lend(self) -> AsyncGenerator[Link]:
-        """Lend a link for a block."""
+        """Lend a link for a block.
+
+        Where the block is cancelled, the link is closed: the server may still ask on it what was
+        for the client that has given up, and another one would be asked.
+        """
         while (link := self._free()) is None:
             await self._returns.wait()
         self._lent.add(link)
         try:
             yield link
+        except anyio.get_cancelled_exc_class():
+            self._close(link)
+            raise
         finally:
             self._lent.remove(link)
             self._returns.tell()
