@@ -69,6 +69,9 @@ class Call:
             with anyio.CancelScope() as question:
                 self._questions.add(question)
                 try:
+                    await (
+                        self.caught_up()
+                    )  # a round may end with the question: what is late is lost
                     async with self.waiting():
                         return await self.on_ask(method, params)
                 finally:
@@ -80,6 +83,11 @@ class Call:
         async with self._ordered:
             if self._open:
                 await callback(*args)
+
+    async def caught_up(self) -> None:
+        """Wait until every notification is passed on that came so far."""
+        async with self._ordered:
+            pass
 
     async def delivered(self) -> None:
         """Wait until every notification is passed on that came before the answer."""

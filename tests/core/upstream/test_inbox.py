@@ -1,0 +1,44 @@
+"""What a server sends besides answers, in the order in which it sends it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+
+from plugway.upstream.calls import Call, Calls
+from plugway.upstream.inbox import Inbox
+
+Context: Any = None
+
+
+def ignore(method: str, params: Mapping[str, Any]) -> None:
+    """Take a notification that is for no call."""
+
+
+async def test_a_question_is_put_after_what_the_server_has_said_before_it() -> None:
+    happened: list[str] = []
+    reached, go_on = anyio.Event(), anyio.Event()
+
+    async def progress(_: float, __: float | None, message: str | None) -> None:
+        reached.set()
+        await go_on.wait()
+        happened.append(str(message))
+
+    async def ask(method: str, _: Mapping[str, Any]) -> dict[str, Any]:
+        happened.append(method)
+        return {}
+
+    calls = Calls()
+    call = Call("tools/call", on_progress=progress, on_ask=ask)
+    token = calls.add(call)
+    call.open()
+    inbox = Inbox(calls, ignore, one_client=True)
+    said: dict[str, Any] = {"progressToken": token, "progress": 1, "message": "before"}
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(inbox.receive, Context, "notifications/progress", said)
+            await reached.wait()
+            tasks.start_soon(inbox.answer, Context, "elicitation/create", None)
+            await anyio.lowlevel.checkpoint()
+            go_on.set()
+    assert happened == ["before", "elicitation/create"]
