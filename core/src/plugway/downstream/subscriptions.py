@@ -12,7 +12,7 @@ from plugway.dispatch.dispatcher import Dispatcher
 from plugway.dispatch.exchange import Caller
 from plugway.dispatch.routing import UpstreamCalls
 from plugway.jsonrpc import TOO_MANY, UPSTREAM_UNAVAILABLE, RpcError
-from plugway_hookspecs import PlugwayError
+from plugway_hookspecs import PlugwayError, ServerUnavailableError
 
 MAX_FOLLOWED = 10_000
 """How many resources are followed for all clients together."""
@@ -117,13 +117,20 @@ class Subscriptions:
             for listener in list(followed.listeners):
                 listener.updated(listener.uri)
 
+        def started() -> None:
+            if followed.standing.is_set():  # nobody has told what changed meanwhile
+                updated(inward)
+            followed.standing.set()
+
         with followed.scope:
             try:
                 while True:
                     upstream = await self._upstream(server, wait=followed.standing.is_set())
-                    if followed.standing.is_set():
-                        updated(inward)  # nobody tells what changed meanwhile
-                    await upstream.watch([inward], caller, updated, followed.standing.set)
+                    try:
+                        await upstream.watch([inward], caller, updated, started)
+                    except ServerUnavailableError:
+                        if not followed.standing.is_set():
+                            raise
                     await anyio.sleep(RETRY_SECONDS)
             except PlugwayError as error:
                 followed.error = error

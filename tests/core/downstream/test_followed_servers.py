@@ -1,0 +1,128 @@
+"""Who hears of which resource, where clients of several endpoints have names of their own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import anyio
+import pytest
+
+import plugway.downstream.subscriptions as subscriptions_module
+from plugway.dispatch.dispatcher import Dispatcher
+from plugway.dispatch.exchange import Caller
+from plugway.downstream.subscriptions import Subscriptions
+from plugway.executor.compiler import compile_chains
+from plugway.federation.catalog import Catalog, Member
+from plugway.federation.federation import Federation
+from plugway.generation import Generation
+from plugway.testing.memory import MemoryServer
+from plugway_hookspecs import ServerUnavailableError
+
+
+class Server(MemoryServer):
+    """A server whose resources change when the test says so."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.watching: list[Callable[[str], None]] = []
+
+    async def request(
+        self, method: str, params: Mapping[str, Any] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        raise AssertionError
+
+    async def watch(
+        self,
+        uris: Sequence[str],
+        caller: Caller | None,
+        updated: Callable[[str], None],
+        started: Callable[[], None],
+    ) -> None:
+        self.watching.append(updated)
+        started()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.watching.remove(updated)
+
+
+class NoChains:
+    def chain(self, hook: str) -> Any:
+        return compile_chains([])[hook]
+
+
+def generation_of(*servers: Server) -> Generation:
+    members = [Member(server, server.name, 5) for server in servers]
+    return Generation(
+        Catalog(members),
+        {server.name: server for server in servers},
+        NoChains(),
+        Federation(members, None, lambda name: ""),
+        request_timeout=5,
+        max_payload_bytes=10_000,
+    )
+
+
+async def test_equal_uris_of_two_servers_are_two_and_other_names_of_one_are_one() -> None:
+    a, b = Server("a"), Server("b")
+    subscriptions = Subscriptions(Dispatcher(generation_of(a, b), server_info={}))
+    heard: list[tuple[str, str]] = []
+
+    def note(who: str) -> Callable[[str], None]:
+        return lambda uri: heard.append((who, uri))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            subscriptions.tasks = tasks
+            of_a = await subscriptions.follow("m://x", "a", "m://x", None, note("at /mcp/a"))
+            of_b = await subscriptions.follow("m://x", "b", "m://x", None, note("at /mcp/b"))
+            whole = await subscriptions.follow("a+m://x", "a", "m://x", None, note("at /mcp"))
+            assert (len(subscriptions), len(a.watching), len(b.watching)) == (2, 1, 1)
+            a.watching[0]("m://x")
+            assert heard == [("at /mcp/a", "m://x"), ("at /mcp", "a+m://x")]
+            heard.clear()
+            of_a()
+            a.watching[0]("m://x")
+            b.watching[0]("m://x")
+            assert heard == [("at /mcp", "a+m://x"), ("at /mcp/b", "m://x")]
+            whole()
+            of_b()
+            assert len(subscriptions) == 0
+
+
+class Unsteady(Server):
+    """A server whose subscriptions end, and that is down when it is asked again."""
+
+    def __init__(self) -> None:
+        super().__init__("a")
+        self.end = anyio.Event()
+        self.asked = 0
+
+    async def watch(
+        self,
+        uris: Sequence[str],
+        caller: Caller | None,
+        updated: Callable[[str], None],
+        started: Callable[[], None],
+    ) -> None:
+        self.asked += 1
+        if self.asked == 2:
+            raise ServerUnavailableError("it is down", server="a")
+        started()
+        await self.end.wait()
+        self.end = anyio.Event()
+
+
+async def test_a_resource_is_followed_again_and_then_told_of_where_its_server_was_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subscriptions_module, "RETRY_SECONDS", 0.01)
+    server, told = Unsteady(), anyio.Event()
+    subscriptions = Subscriptions(Dispatcher(generation_of(server), server_info={}))
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            subscriptions.tasks = tasks
+            stop = await subscriptions.follow("m://x", "a", "m://x", None, lambda _: told.set())
+            server.end.set()
+            await told.wait()
+            assert server.asked == 3
+            stop()
