@@ -81,5 +81,9 @@ bench-sinks:
 bench-reloads *ARGS:
     uv run python benchmarks/reloads.py {{ARGS}}
 
+# clients and servers of both eras, killed and hung at random: just soak --minutes 2
+soak *ARGS:
+    uv run python benchmarks/soak.py {{ARGS}}
+
 demo *ARGS:
     uv run plugway demo {{ARGS}}
