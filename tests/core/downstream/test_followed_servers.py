@@ -1,4 +1,4 @@
-"""Who hears of which resource, where clients of several endpoints have names of their own."""
+"""Who follows a resource goes on to, whatever becomes of its server meanwhile."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,30 +19,15 @@ from plugway_hookspecs import ServerUnavailableError
 
 
 class Server(MemoryServer):
-    """A server whose resources change when the test says so."""
+    """A server without requests."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.watching: list[Callable[[str], None]] = []
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, **options: Any
     ) -> dict[str, Any]:
         raise AssertionError
-
-    async def watch(
-        self,
-        uris: Sequence[str],
-        caller: Caller | None,
-        updated: Callable[[str], None],
-        started: Callable[[], None],
-    ) -> None:
-        self.watching.append(updated)
-        started()
-        try:
-            await anyio.sleep_forever()
-        finally:
-            self.watching.remove(updated)
 
 
 class NoChains:
@@ -60,33 +45,6 @@ def generation_of(*servers: Server) -> Generation:
         request_timeout=5,
         max_payload_bytes=10_000,
     )
-
-
-async def test_equal_uris_of_two_servers_are_two_and_other_names_of_one_are_one() -> None:
-    a, b = Server("a"), Server("b")
-    subscriptions = Subscriptions(Dispatcher(generation_of(a, b), server_info={}))
-    heard: list[tuple[str, str]] = []
-
-    def note(who: str) -> Callable[[str], None]:
-        return lambda uri: heard.append((who, uri))
-
-    with anyio.fail_after(5):
-        async with anyio.create_task_group() as tasks:
-            subscriptions.tasks = tasks
-            of_a = await subscriptions.follow("m://x", "a", "m://x", None, note("at /mcp/a"))
-            of_b = await subscriptions.follow("m://x", "b", "m://x", None, note("at /mcp/b"))
-            whole = await subscriptions.follow("a+m://x", "a", "m://x", None, note("at /mcp"))
-            assert (len(subscriptions), len(a.watching), len(b.watching)) == (2, 1, 1)
-            a.watching[0]("m://x")
-            assert heard == [("at /mcp/a", "m://x"), ("at /mcp", "a+m://x")]
-            heard.clear()
-            of_a()
-            a.watching[0]("m://x")
-            b.watching[0]("m://x")
-            assert heard == [("at /mcp", "a+m://x"), ("at /mcp/b", "m://x")]
-            whole()
-            of_b()
-            assert len(subscriptions) == 0
 
 
 class Unsteady(Server):
@@ -121,7 +79,9 @@ async def test_a_resource_is_followed_again_and_then_told_of_where_its_server_wa
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             subscriptions.tasks = tasks
-            stop = await subscriptions.follow("m://x", "a", "m://x", None, lambda _: told.set())
+            stop = await subscriptions.follow(
+                "m://x", "a", "m://x", None, updated=lambda uri: told.set(), over=lambda uri: None
+            )
             server.end.set()
             await told.wait()
             assert server.asked == 3

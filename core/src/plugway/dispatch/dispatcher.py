@@ -12,7 +12,7 @@ from uuid import uuid4
 import anyio
 
 from plugway.dispatch.completing import complete
-from plugway.dispatch.exchange import Ask, Caller, Request, Session
+from plugway.dispatch.exchange import Ask, Caller, Request
 from plugway.dispatch.extending import extend
 from plugway.dispatch.fetching import fetch_one
 from plugway.dispatch.questions import Questions
@@ -133,16 +133,6 @@ class Dispatcher:
                 return await Questions(parts, request, operation, server).push(method, params)
 
         return await self._observed(request, operation, ask)
-
-    async def tell(self, session: Session, method: str) -> None:
-        """Pass on a notification of a client to the servers that have a session for it."""
-        for upstream in self.generation.upstreams.values():
-            await upstream.tell(session, method)
-
-    async def set_level(self, session: Session, level: str) -> None:
-        """Have the servers that have a session for a client log at its level."""
-        for upstream in self.generation.upstreams.values():
-            await upstream.set_level(session, level)
 
     def _operation(self, request: Request) -> Operation:
         recorded = self._listeners or self.ledger is not None

@@ -39,7 +39,7 @@ def status(edge: Edge) -> dict[str, Any]:
     return {
         "requests": parts.requests,
         "sessions": len(edge.sessions),
-        "streams": edge.streams,
+        "streams": len(edge.streams),
         "subscriptions": len(edge.subscriptions),
         "parked": len(parts.parks),
         "tasks": len(get_running_tasks()),
