@@ -1,5 +1,5 @@
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import anyio
@@ -230,6 +230,35 @@ async def test_a_result_waits_for_a_client_that_is_away_but_not_for_ever() -> No
                     await settled()
                     assert replayed(parks, park, 1)
                 assert len(parks) == 0
+
+
+async def test_a_generation_is_held_only_until_the_server_answers() -> None:
+    held: list[bool] = []
+
+    @contextmanager
+    def hold() -> Generator[None]:
+        held.append(True)
+        yield
+        held.append(False)
+
+    async def asks(park: Park) -> Json:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(park.ask, "roots/list", NOTHING)
+            await goes_on.wait()
+            tasks.cancel_scope.cancel()
+        return {"done": True}
+
+    goes_on = anyio.Event()
+    with anyio.fail_after(5):
+        async with open_parks(60) as parks:
+            park = parks.start(request(), asks, hold())
+            await parks.wait(park)
+            assert held == [True]
+            goes_on.set()
+            await settled()
+            assert (held, park.left) == ([True, False], True)
+            parks.resume(park.id, 1, request(), {})
+            assert await parks.wait(park) == {"done": True}
 
 
 async def test_only_so_many_requests_are_parked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,7 +158,7 @@ class Parks:
         send: Send,
         held: AbstractContextManager[Any],
     ) -> Park:
-        """Send a request that may have to be parked; `held` is entered for as long as it runs."""
+        """Send a request that may have to be parked; `held` is entered until the server answers."""
         if self._tasks is None or len(self._parks) >= MAX_PARKED:
             message = "Too many requests wait for answers of their clients; try again later"
             raise RpcError(TOO_MANY, message)
@@ -173,12 +173,15 @@ class Parks:
         send: Send,
         held: AbstractContextManager[Any],
     ) -> None:
-        with held:
-            try:
-                await park.run(send(park))
-            finally:
-                if park.left:
-                    self._parks.pop(park.id, None)
+        async def sent() -> dict[str, Any]:
+            with held:
+                return await send(park)
+
+        try:
+            await park.run(sent())
+        finally:
+            if park.left:
+                self._parks.pop(park.id, None)
 
     def resume(
         self,
