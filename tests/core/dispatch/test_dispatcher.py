@@ -19,7 +19,7 @@ from plugway.executor.steps import Policy
 from plugway.federation.catalog import Catalog, Member
 from plugway.federation.federation import Federation
 from plugway.generation import Generation
-from plugway.jsonrpc import RpcError
+from plugway.jsonrpc import UPSTREAM_ERROR, RpcError
 from plugway.limits import MAX_CONTAINERS
 from plugway.methods import LIST_METHOD
 from plugway.testing.memory import MemoryServer
@@ -1096,6 +1096,14 @@ async def test_a_server_without_completions_is_not_asked_for_them() -> None:
     server.capabilities = {"prompts": {}}
     error = await refusal(dispatcher, request("completion/complete", PROMPT))
     assert (error.code, error.message) == (-32601, "Server 's' completes nothing")
+
+
+async def test_no_question_comes_as_a_completion() -> None:
+    dispatcher, server = gateway()
+    server.answers["completion/complete"] = {"resultType": "input_required", "inputRequests": {}}
+    with pytest.raises(RpcError, match="with a question") as caught:
+        await dispatcher.handle(request("completion/complete", PROMPT, modern=True))
+    assert caught.value.code == UPSTREAM_ERROR
 
 
 @pytest.mark.parametrize("guarded", [True, False])

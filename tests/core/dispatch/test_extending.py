@@ -13,7 +13,7 @@ from plugway.federation.catalog import Catalog, Member
 from plugway.federation.federation import Federation
 from plugway.federation.view import View
 from plugway.generation import Generation
-from plugway.jsonrpc import RpcError
+from plugway.jsonrpc import UPSTREAM_ERROR, RpcError
 from plugway.testing.memory import MemoryServer
 from plugway_hookspecs import Client, hookimpl
 
@@ -32,6 +32,7 @@ class Server(MemoryServer):
         }
         self.extensions = listed
         self.seen: list[tuple[str, Any, Any]] = []
+        self.answer: dict[str, Any] = TASK
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, **options: Any
@@ -39,7 +40,7 @@ class Server(MemoryServer):
         if method == "tools/list":
             return {"tools": [{"name": "a"}]}
         self.seen.append((method, dict(params or {}), options["extensions"]))
-        return dict(TASK)
+        return dict(self.answer)
 
 
 class Guard:
@@ -140,3 +141,65 @@ async def test_an_operator_may_let_them() -> None:
 async def test_a_task_of_nobody_is_unknown() -> None:
     error = await refusal(gateway(Server("a", TASKS)), request("tasks/get", {"taskId": "x__t1"}))
     assert (error.code, error.message) == (-32602, "Unknown task: x__t1")
+
+
+async def test_apps_open_no_methods() -> None:
+    server = Server("a", APPS)
+    error = await refusal(gateway(server, plugins=(Guard(),)), request("com.example/search"))
+    assert (error.code, server.seen) == (-32601, [])
+
+
+async def test_an_extension_that_is_kept_back_keeps_back_all_methods_of_its_server() -> None:
+    server = Server("a", VENDOR, "com.example/other", listed=[VENDOR])
+    error = await refusal(gateway(server), request("com.example/search"))
+    assert (error.code, server.seen) == (-32601, [])
+
+
+@pytest.mark.parametrize("params", [{}, {"taskId": 7}, {"taskId": ["a__t1"]}])
+async def test_a_tasks_method_needs_a_task(params: dict[str, Any]) -> None:
+    server = Server("a", TASKS, VENDOR)
+    error = await refusal(gateway(server), request("tasks/get", params))
+    assert (error.code, error.message) == (-32602, "Invalid params: taskId must be a string")
+    assert server.seen == []
+
+
+async def test_no_question_comes_as_the_result_of_an_extension() -> None:
+    server = Server("a", VENDOR)
+    server.answer = {"resultType": "input_required", "inputRequests": {}}
+    error = await refusal(gateway(server), request("com.example/search"))
+    message = "Server 'a' answered com.example/search with a question, which is not possible there"
+    assert (error.code, error.message) == (UPSTREAM_ERROR, message)
+
+
+async def test_who_guards_questions_guards_extensions_too() -> None:
+    class Questions:
+        @hookimpl
+        async def elicitation_pre_request(self) -> None:
+            return None
+
+    server = Server("a", VENDOR)
+    error = await refusal(gateway(server, plugins=(Questions(),)), request("com.example/search"))
+    assert (error.code, server.seen) == (-32601, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared", "passes"),
+    [
+        ("task", [TASKS], True),
+        ("task", [VENDOR], False),
+        ("new", [TASKS, APPS], False),
+        ("new", [VENDOR], True),
+        (["new"], [TASKS], False),
+    ],
+)
+async def test_a_kind_of_result_needs_an_extension_that_may_have_it(
+    kind: Any, declared: list[str], passes: bool
+) -> None:
+    server = Server("a", TASKS, VENDOR)
+    server.answer = {**TASK, "resultType": kind}
+    asked = request("tools/call", {"name": "a__a"})
+    asked.caller = Caller({"extensions": {name: {} for name in declared}})
+    if passes:
+        assert (await gateway(server).handle(asked))["resultType"] == kind
+    else:
+        assert "which the client can't read" in (await refusal(gateway(server), asked)).message

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from plugway.dispatch.exchange import Request
+from plugway.dispatch.extending import refuse_question
 from plugway.dispatch.fetching import Guarded
 from plugway.dispatch.routing import Parts, look_up
 from plugway.dispatch.shaping import without_hop_meta
@@ -87,7 +88,9 @@ class _Completing(Guarded):
             return {"completion": {"values": []}}
         sent = {**params, "ref": {**ref, KEYS[self.kind]: target.inward}}
         upstream = self.parts.upstreams[server.name]
-        return await upstream.request(COMPLETION.name, sent, caller=request.caller)
+        result = await upstream.request(COMPLETION.name, sent, caller=request.caller)
+        refuse_question(server.name, COMPLETION.name, result)
+        return result
 
     def _without_say(self) -> set[str]:
         """Return the plugins that guard the fetching of what is completed, and not this."""
