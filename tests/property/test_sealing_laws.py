@@ -11,7 +11,7 @@ from plugway.dispatch.sealing import Round, Sealer
 from plugway.jsonrpc import RpcError
 
 SEALER = Sealer(["k" * 32])
-TOKEN = SEALER.seal(Round("s", "state", asked={"q": "roots/list"}), "b")
+TOKEN = SEALER.seal(Round("s", "t", "state", asked={"q": "roots/list"}), "b")
 
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -26,7 +26,7 @@ json = st.recursive(
 def test_what_was_sealed_comes_back_as_it_was(
     server: str, state: str | None, parked: str, turn: int, answers: dict[str, Any]
 ) -> None:
-    sealed = Round(server, state, parked, turn, {"q": "roots/list"}, answers)
+    sealed = Round(server, "t", state, parked, turn, {"q": "roots/list"}, answers)
     assert SEALER.open(SEALER.seal(sealed, "b"), "b") == sealed
 
 

@@ -9,6 +9,7 @@ from plugway_hookspecs import Operation, Principal
 KEYS = ["k" * 32, "l" * 32, "m" * 32]
 STATE = Round(
     "crm",
+    "find",
     state="of the server",
     parked="p",
     turn=3,

@@ -15,11 +15,11 @@ from plugway.dispatch.extending import check_type, of_client
 from plugway.dispatch.parking import Park
 from plugway.dispatch.questions import Questions, methods_of
 from plugway.dispatch.routing import Parts
-from plugway.dispatch.sealing import Round, binding
-from plugway.dispatch.urls import url_questions
+from plugway.dispatch.sealing import Round, binding, other_request
+from plugway.dispatch.urls import url_questions, with_urls
 from plugway.federation.catalog import Target
 from plugway.federation.naming import outward_result, outward_task
-from plugway.jsonrpc import HEADER_MISMATCH, INVALID_PARAMS, UPSTREAM_ERROR, RpcError
+from plugway.jsonrpc import HEADER_MISMATCH, UPSTREAM_ERROR, RpcError
 from plugway.jsonvalues import is_array, is_object
 from plugway.limits import bad_result
 from plugway.methods import Fetch, Kind
@@ -87,7 +87,7 @@ class _Asking:
             result = await self._send(params, self.request, self.questions.push)
             if not _wants_more(result):
                 return result
-            params = _next_round(first, result, await self.questions.answer(_inputs(result)))
+            params = _next_round(first, result, await self.questions.answer(self._inputs(result)))
         raise self._endless()
 
     async def by_rounds(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -96,8 +96,8 @@ class _Asking:
         given = params.get("inputResponses")
         if "requestState" in params:
             sealed = self.parts.sealer.open(params.get("requestState"), self._bound())
-            if sealed.server != self.server:
-                raise RpcError(INVALID_PARAMS, "Invalid requestState: the server is another now")
+            if (sealed.server, sealed.inward) != (self.server, self.target.inward):
+                raise other_request  # plugins send it elsewhere now
             pushed = bool(sealed.parked)
             taken = await self.questions.take(sealed.asked, given, pushed=pushed)
             answers = {**sealed.answers, **taken}
@@ -117,7 +117,8 @@ class _Asking:
             if park is not None:
                 result = await self.parts.parks.wait(park)
                 if not park.done:
-                    if (asked := await self._put_pushed(park, _inputs(result), given)) is not None:
+                    inputs = self._inputs(result)
+                    if (asked := await self._put_pushed(park, inputs, given)) is not None:
                         return self._sealed(result, asked, {}, park)
                     given = None
                     continue
@@ -128,7 +129,7 @@ class _Asking:
                 result = await self._send(params, self.request)
             if not _wants_more(result):
                 return result
-            asked, answers = await self.questions.put(_inputs(result))
+            asked, answers = await self.questions.put(self._inputs(result))
             answers |= await self.questions.take(methods_of(asked), given)
             asked = {key: question for key, question in asked.items() if key not in answers}
             self._know_roots(answers.pop(_ROOTS, None))
@@ -192,9 +193,16 @@ class _Asking:
         except ServerError as error:
             if error.code == HEADER_MISMATCH and self.fetch.kind is Kind.TOOL:
                 return await self._send_renewed(params, request, on_ask, error)
-            if (asked := url_questions(error)) is not None and request.modern:
+            if (asked := url_questions(error)) is None:
+                raise
+            if request.modern:
                 return asked
-            raise
+            raise await self._with_put_urls(error, asked) from error
+
+    async def _with_put_urls(self, error: ServerError, asked: Mapping[str, Any]) -> ServerError:
+        """Return a "URL elicitation required" error with what plugins leave of its questions."""
+        put, _ = await self.questions.put(self._inputs(asked))
+        return with_urls(error, put)
 
     async def _send_renewed(
         self, params: Mapping[str, Any], request: Request, on_ask: Any, error: ServerError
@@ -205,6 +213,10 @@ class _Asking:
         entry = (await member.entries(Kind.TOOL, request.caller)).get(name)
         if entry is None or entry.definition == self.target.definition:
             raise error
+        chain = self.parts.chains.chain
+        if chain(self.fetch.pre) or chain(self.fetch.post):  # plugins have seen the old definition
+            message = f"Tool {name!r} has changed; list the tools again and repeat the call"
+            raise RpcError(UPSTREAM_ERROR, message) from error
         renewed = replace(self.target, definition=entry.definition)
         return await self._send_once(params, request, on_ask, renewed)
 
@@ -232,6 +244,7 @@ class _Asking:
     ) -> dict[str, Any]:
         state = Round(
             self.server,
+            self.target.inward,
             state=result.get("requestState"),
             parked=park.id if park else "",
             turn=park.turn if park else 0,
@@ -247,6 +260,13 @@ class _Asking:
     def _bound(self) -> str:
         return binding(self.operation, self.request.params)
 
+    def _inputs(self, result: Mapping[str, Any]) -> Any:
+        inputs = result.get("inputRequests", {})
+        if result is not _ASK_FOR_ROOTS and is_object(inputs) and _ROOTS in inputs:
+            message = f"Server {self.server!r} asks under {_ROOTS!r}, a key of the gateway's"
+            raise RpcError(UPSTREAM_ERROR, message)
+        return inputs
+
     def _endless(self) -> RpcError:
         message = f"Server {self.server!r} asked for more {MAX_ROUNDS} times without an end"
         return RpcError(UPSTREAM_ERROR, message)
@@ -254,10 +274,6 @@ class _Asking:
 
 def _wants_more(result: Mapping[str, Any]) -> bool:
     return result.get("resultType") == "input_required"
-
-
-def _inputs(result: Mapping[str, Any]) -> Any:
-    return result.get("inputRequests", {})
 
 
 def _of_first_round(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,8 @@ class Questions:
                 if isinstance(put, Answered):
                     answers[key] = put.result
                 else:
-                    asked[key] = {**inputs[key], "params": put} if put else inputs[key]
+                    same = put is params
+                    asked[key] = inputs[key] if same else {**inputs[key], "params": put}
         return asked, answers
 
     async def take(
@@ -122,19 +123,22 @@ class Questions:
         put = await before_client(self.parts, ask, params, about)
         if isinstance(put, Answered):
             return put.result
-        result = await self._client(method, put)
+        result = await self._client(method, put, about)
         return await after_client(self.parts, ask, result, about)
 
-    async def _client(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    async def _client(
+        self, method: str, params: Mapping[str, Any], about: Operation
+    ) -> dict[str, Any]:
         put: Ask | None = self.request.ask
         if put is None:
             raise RpcError(METHOD_NOT_FOUND, f"The client can't be asked for {method}")
         if self.request.limit is None:
             return await put(method, params)
-        with self.request.limit.stopped():
-            result = await put(method, params)
-        self.operation.deadline = self.request.limit.deadline
-        return result
+        try:
+            with self.request.limit.stopped():
+                return await put(method, params)
+        finally:
+            self.operation.deadline = about.deadline = self.request.limit.deadline
 
     def _about(self, method: str) -> Operation:
         return asked_by(self.operation, ASKS[method], self.server)
@@ -155,10 +159,7 @@ class Questions:
             if method not in ASKS or not is_object(params):
                 raise self._bad("a question that MCP does not have")
             if not self._offered(method, params):
-                capability = ASKS[method].capability
-                message = f"Server {self.server!r} needs {capability}, which the client lacks"
-                data: dict[str, Any] = {"requiredCapabilities": {capability: {}}}
-                raise RpcError(MISSING_CAPABILITY, message, data)
+                raise self._missing(method, params)
             read[key] = method, params
         return read
 
@@ -167,10 +168,34 @@ class Questions:
 
     def _offered(self, method: str, params: Mapping[str, Any]) -> bool:
         """Whether the server may ask this, and the client can answer it."""
-        offers = self.parts.upstreams[self.server].asks(self.request.caller)
-        if method not in ASKS or ASKS[method].capability not in offers:
+        offers = self._offers()
+        if method not in ASKS or (offer := offers.get(ASKS[method].capability)) is None:
             return False
-        return params.get("mode") != "url" or "url" in offers["elicitation"]
+        part = _part(method, params)
+        return not part or part in offer or (part == "form" and not offer)
+
+    def _missing(self, method: str, params: Mapping[str, Any]) -> RpcError:
+        capability, part = ASKS[method].capability, _part(method, params)
+        if part == "form" and capability not in self._offers():
+            part = ""  # without any part it means the form
+        lacked = f"{capability}.{part}" if part else capability
+        message = f"Server {self.server!r} needs {lacked}, which the client lacks"
+        data: dict[str, Any] = {"requiredCapabilities": {capability: {part: {}} if part else {}}}
+        return RpcError(MISSING_CAPABILITY, message, data)
+
+    def _offers(self) -> Mapping[str, Any]:
+        return self.parts.upstreams[self.server].asks(self.request.caller)
+
+
+def _part(method: str, params: Mapping[str, Any]) -> str:
+    """Return the part of a capability that a question needs; empty if the capability will do."""
+    if method == "elicitation/create":
+        return "url" if params.get("mode") == "url" else "form"
+    if method == "sampling/createMessage" and any(
+        params.get(key) is not None for key in ("tools", "toolChoice")
+    ):
+        return "tools"
+    return ""
 
 
 def _not_offered(method: str) -> RpcError:

@@ -26,6 +26,8 @@ class Round:
     """What is known of a request between two rounds."""
 
     server: str
+    inward: str
+    """The server's own name of what was asked for; plugins may have sent the request there."""
     state: str | None = None
     """What the server gave."""
     parked: str = ""
@@ -65,7 +67,7 @@ class Sealer:
         except (InvalidRequestState, AttributeError, KeyError, TypeError, ValueError):
             raise _refused("not_ours", "it was not given out here, or has been changed") from None
         if of != bound:
-            raise _refused("other_request", "it belongs to another request")
+            raise other_request
         if until <= self._clock():
             raise _refused("expired", "it has expired")
         return state
@@ -85,6 +87,7 @@ def _refused(reason: str, why: str) -> RpcError:
     return RpcError(INVALID_PARAMS, message, {"reason": reason})
 
 
+other_request = _refused("other_request", "it belongs to another request")
 replayed = _refused(
     "replayed", "its answers were given before, or the request does not wait any more"
 )

@@ -1,5 +1,6 @@
 """URLs that a server of 2025-11-25 wants visited first, as a question of 2026-07-28."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from plugway.jsonrpc import URL_ELICITATION_REQUIRED
@@ -29,3 +30,19 @@ def url_questions(error: ServerError) -> dict[str, Any] | None:
         if is_object(each)
     }
     return {"resultType": "input_required", "inputRequests": questions}
+
+
+def with_urls(error: ServerError, questions: Mapping[str, Any]) -> ServerError:
+    """Return such an error with those questions in it that are left of `url_questions(error)`."""
+    assert is_object(error.data)  # noqa: S101 - for the type checker
+    left = [
+        {**questions[key]["params"], **_id_of(wanted)}
+        for index, wanted in enumerate(error.data["elicitations"])
+        if (key := f"url-{index}") in questions
+    ]
+    data = {**error.data, "elicitations": left}
+    return ServerError(error.message, server=error.server, code=error.code, data=data)
+
+
+def _id_of(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in wanted.items() if key == "elicitationId"}
