@@ -44,7 +44,7 @@ def passes(parts: Parts, server: str, extension: str) -> bool:
     listed = parts.upstreams[server].extensions
     if listed is not None:
         return extension in listed
-    return extension == APPS or not _guarded(parts)
+    return extension == APPS or not guarded(parts)
 
 
 def of_client(parts: Parts, server: str, caller: Caller | None) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _not_found(method: str) -> RpcError:
     return RpcError(METHOD_NOT_FOUND, f"Method not found: {method[:100]}")
 
 
-def _guarded(parts: Parts) -> bool:
+def guarded(parts: Parts) -> bool:
     """Whether plugins guard tools, prompts and resources, or what servers ask clients."""
     exchanges = (*FETCHES.values(), *ASKS.values())
     hooks = [hook for exchange in exchanges for hook in (exchange.pre, exchange.post)]

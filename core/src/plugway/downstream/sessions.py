@@ -8,6 +8,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.shared.dispatcher import Outbound
 
 from plugway.dispatch.exchange import Caller
+from plugway.dispatch.extending import guarded
 from plugway.downstream.asking import put
 from plugway.downstream.endpoints import endpoint_of
 from plugway.downstream.subscriptions import Subscriptions
@@ -64,12 +65,15 @@ class Session:
 
     async def tell(self, method: str, params: Mapping[str, Any] | None) -> None:
         """Send the client a notification that belongs to no request."""
-        if method == "notifications/message" and not wants_level(
-            self.log_level, (params or {}).get("level")
-        ):
+        if method == "notifications/message" and not self._hears(params or {}):
             return
         if self._connection.initialized.is_set():
             await self._connection.notify(method, dict(params) if params else None)
+
+    def _hears(self, message: Mapping[str, Any]) -> bool:
+        """Whether the client gets a log message; none while there are guards, who don't see it."""
+        unguarded = not guarded(self._subscriptions.dispatcher.generation)
+        return unguarded and wants_level(self.log_level, message.get("level"))
 
     def tell_soon(self, method: str, uri: str = "") -> None:
         """Tell the client that something has changed, once however often it does meanwhile."""
