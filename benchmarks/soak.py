@@ -82,7 +82,7 @@ class Gateway:
         config = {
             "mcpServers": entries,
             "plugins": [guard] if turn % 2 else [],
-            "gateway": {"port": 0, "session_idle": SESSION_IDLE},
+            "gateway": {"port": 0, "session_idle": SESSION_IDLE, "input_timeout": 20},
         }
         new = self._config.with_suffix(".new")
         new.write_text(json.dumps(config))

@@ -86,3 +86,45 @@ async def test_a_resource_is_followed_again_and_then_told_of_where_its_server_wa
             await told.wait()
             assert server.asked == 3
             stop()
+
+
+class Watched(Server):
+    """A server whose resources are followed for as long as anybody wants."""
+
+    def __init__(self) -> None:
+        super().__init__("a")
+        self.watching = 0
+
+    async def watch(
+        self,
+        uris: Sequence[str],
+        caller: Caller | None,
+        updated: Callable[[str], None],
+        started: Callable[[], None],
+    ) -> None:
+        self.watching += 1
+        try:
+            started()
+            await anyio.sleep_forever()
+        finally:
+            self.watching -= 1
+
+
+async def test_a_resource_is_followed_with_the_server_that_a_reload_puts_there() -> None:
+    old, new, told = Watched(), Watched(), anyio.Event()
+    dispatcher = Dispatcher(generation_of(old), server_info={})
+    subscriptions = Subscriptions(dispatcher)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            subscriptions.tasks = tasks
+            stop = await subscriptions.follow(
+                "m://x", "a", "m://x", None, updated=lambda _: told.set(), over=lambda _: None
+            )
+            subscriptions.take_over()
+            await anyio.wait_all_tasks_blocked()
+            assert (old.watching, told.is_set()) == (1, False)
+            dispatcher.generation = generation_of(new)
+            subscriptions.take_over()
+            await told.wait()
+            assert (old.watching, new.watching) == (0, 1)
+            stop()

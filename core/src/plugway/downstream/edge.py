@@ -84,6 +84,7 @@ class Edge:
 
     def take_over(self, *, changed: bool) -> None:
         """Follow the dispatcher's new generation; with `changed`, lists may differ from before."""
+        self.subscriptions.take_over()
         self._unsubscribe()
         self._unsubscribe = self.dispatcher.generation.catalog.subscribe(self._changed)
         if changed:

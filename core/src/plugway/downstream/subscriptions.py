@@ -45,6 +45,10 @@ class _Followed:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     standing: anyio.Event = field(default_factory=anyio.Event)
     error: PlugwayError | None = None
+    upstream: object = None
+    """What it is followed with at present."""
+    stay: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    """The scope in which it is, until another generation has another server of that name."""
 
 
 class Subscriptions:
@@ -109,6 +113,13 @@ class Subscriptions:
                 stop()
         return stop
 
+    def take_over(self) -> None:
+        """Follow with the servers of the dispatcher's new generation, where they are others."""
+        upstreams = self.dispatcher.generation.upstreams
+        for (_, server, _), followed in self._followed.items():
+            if followed.upstream is not upstreams.get(server):
+                followed.stay.cancel()
+
     async def _keep(self, key: _Key, followed: _Followed, caller: Caller | None) -> None:
         """Follow one resource, under whichever generation, until nobody listens."""
         _, server, inward = key
@@ -126,12 +137,14 @@ class Subscriptions:
             try:
                 while True:
                     upstream = await self._upstream(server, wait=followed.standing.is_set())
-                    try:
-                        await upstream.watch([inward], caller, updated, started)
-                    except ServerUnavailableError:
-                        if not followed.standing.is_set():
-                            raise
-                    await anyio.sleep(RETRY_SECONDS)
+                    followed.upstream = upstream
+                    with anyio.CancelScope() as followed.stay:
+                        try:
+                            await upstream.watch([inward], caller, updated, started)
+                        except ServerUnavailableError:
+                            if not followed.standing.is_set():
+                                raise
+                        await anyio.sleep(RETRY_SECONDS)
             except PlugwayError as error:
                 followed.error = error
                 log.info("%s of %r is followed no longer: %s", inward, server, error)
