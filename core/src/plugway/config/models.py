@@ -84,8 +84,8 @@ class ServerConfig(Model):
     """What the server may ask of clients, where they offer it; it is told of nothing else."""
     extensions: list[str] | None = None
     """The extensions of MCP that clients may use with it, such as `io.modelcontextprotocol/tasks`;
-    no hook sees their own messages. By default all where no plugin guards tools, prompts or
-    resources, and `io.modelcontextprotocol/ui` everywhere."""
+    no hook sees their own messages. By default all where no plugin guards tools, prompts,
+    resources or what servers ask clients, and `io.modelcontextprotocol/ui` everywhere."""
     max_sessions: Whole | None = Field(default=None, gt=0)
     """How many clients may have a session of their own with it: 1,000, or 20 programs. More of them
     share one in which the server can ask them nothing."""

@@ -33,6 +33,9 @@ MAX_TOLD = 1000
 TOLD = frozenset({"notifications/message", "notifications/elicitation/complete", *LIST_CHANGED})
 """Notifications that a client gets of its own link; of resources it hears where it asked to."""
 
+FAREWELL_SECONDS = 1.0
+"""How long a server may take to hear that a request is given up, before its link is closed."""
+
 REAP_SECONDS = 15.0
 """How often idle links are looked for, at least."""
 
@@ -149,7 +152,7 @@ class ClientLinks:
                 del self._pools[key]
 
         terms = Terms("legacy", asks, on_ask)
-        pool = Pool(lambda: self._make(terms, drop), self.close, self._returns)
+        pool = Pool(lambda: self._make(terms, drop), self.retire, self._returns)
         return pool
 
     def _make(
@@ -221,6 +224,18 @@ class ClientLinks:
     def _leave(self, session: Session) -> None:
         if (link := self._sessions.get(session)) is not None:
             self._close(link)
+
+    def retire(self, link: Link) -> None:
+        """Lend a link no more; close it when its server has heard that a request is given up."""
+        opened = self._open.get(link)
+        if opened is not None and self._tasks is not None:
+            opened.drop(link)
+            opened.leaving = True
+            self._tasks.start_soon(self._close_soon, link)
+
+    async def _close_soon(self, link: Link) -> None:
+        await anyio.sleep(FAREWELL_SECONDS)
+        self.close(link)
 
     def close(self, link: Link) -> None:
         """Close a link, if it is open; where lists are still fetched through it, after that."""
