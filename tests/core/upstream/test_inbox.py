@@ -42,3 +42,33 @@ async def test_a_question_is_put_after_what_the_server_has_said_before_it() -> N
             await anyio.lowlevel.checkpoint()
             go_on.set()
     assert happened == ["before", "elicitation/create"]
+
+
+async def test_a_question_outlives_a_request_that_it_does_not_belong_to() -> None:
+    put: list[str] = []
+    asked, answered = anyio.Event(), anyio.Event()
+
+    async def ask_in_vain(_: str, __: Mapping[str, Any]) -> dict[str, Any]:
+        put.append("later")
+        asked.set()
+        await anyio.sleep_forever()
+        return {}
+
+    async def ask(_: str, __: Mapping[str, Any]) -> dict[str, Any]:
+        put.append("earlier")
+        answered.set()
+        return {"action": "accept"}
+
+    calls = Calls()
+    earlier, later = Call("tools/call", on_ask=ask), Call("tools/call", on_ask=ask_in_vain)
+    for call in (earlier, later):
+        calls.add(call)
+        call.open()
+    inbox = Inbox(calls, ignore, one_client=True)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(inbox.answer, Context, "elicitation/create", None)
+            await asked.wait()
+            later.close()
+            await answered.wait()
+    assert put == ["later", "earlier"]

@@ -63,15 +63,19 @@ class Call:
         for question in self._questions:
             question.cancel()
 
+    @property
+    def askable(self) -> bool:
+        """Whether its client can be asked, and still waits for the answer."""
+        return self.on_ask is not None and self._open
+
     async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Put what the server asks in the middle of the request; raises `RpcError`."""
         if self.on_ask is not None and self._open:
             with anyio.CancelScope() as question:
                 self._questions.add(question)
                 try:
-                    await (
-                        self.caught_up()
-                    )  # a round may end with the question: what is late is lost
+                    # a round may end with the question, and what comes late is lost
+                    await self.caught_up()
                     async with self.waiting():
                         return await self.on_ask(method, params)
                 finally:
@@ -135,7 +139,7 @@ class Calls:
 
     def askable(self) -> Call | None:
         """Return the latest of the calls whose client can be asked."""
-        return next((c for c in reversed(self._calls.values()) if c.on_ask is not None), None)
+        return next((call for call in reversed(self._calls.values()) if call.askable), None)
 
     async def drained(self) -> None:
         """Wait until no call is under way."""

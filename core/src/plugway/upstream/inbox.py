@@ -96,13 +96,29 @@ class Inbox:
 
     async def _ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         call = CURRENT.get()
-        if call is None and self._one_client:
-            call = self._calls.askable()
+        if call is None and self._one_client and (guess := self._calls.askable()) is not None:
+            return await self._ask_guessed(guess, method, params)
         if call is not None and call.on_ask is not None:
             return await call.ask(method, params)
         if self._on_ask is not None:
             return await self._on_ask(method, params)
         raise RpcError(METHOD_NOT_FOUND, f"The client does not offer {method}")
+
+    async def _ask_guessed(
+        self, call: Call, method: str, params: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Ask in the course of one of a client's calls; which it belongs to nobody knows.
+
+        Where that call ends before it is answered, it was for another that is still under way.
+        """
+        while True:
+            try:
+                return await call.ask(method, params)
+            except RpcError:
+                other = self._calls.askable()
+                if call.askable or other is None:
+                    raise
+                call = other
 
     def _acknowledge(self, method: str, params: Mapping[str, Any]) -> None:
         if method == ACKNOWLEDGED:
