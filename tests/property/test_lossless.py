@@ -345,6 +345,11 @@ def test_errors_arrive_as_they_were_sent(
     assert same(got.answer["error"], wanted)
 
 
+TRIES = 5
+"""How often a list is asked for: the call may have been lent another of the server's programs than
+the one that lists come from, and only the program that was called offers what it was told."""
+
+
 @everywhere
 @given(data=st.data())
 @few
@@ -358,7 +363,12 @@ def test_lists_arrive_as_they_were_sent(
         "resources": data.draw(items({"name": "r"}, f"{server}://", "uri")),
         "resourceTemplates": data.draw(items({"name": "t"}, f"{server}://t/", "uriTemplate")),
     }
-    exchange(client, server, "tools/call", {"result": {"content": []}, "offer": offer})
     for method, key in LISTED.items():
-        listed = client.request(method, {}).answer["result"][key]
-        assert all(any(same(got, item) for got in listed) for item in offer[key])
+        listed: list[Any] = []
+        for _ in range(TRIES):
+            exchange(client, server, "tools/call", {"result": {"content": []}, "offer": offer})
+            listed = client.request(method, {}).answer["result"][key]
+            if all(any(same(got, item) for got in listed) for item in offer[key]):
+                break
+        else:
+            raise AssertionError(key, listed)
