@@ -84,8 +84,12 @@ def test_progress_is_followed(seen: Seen) -> None:
     assert "Long running operation completed" in seen["progress"].texts()[0]
     # the second TypeScript SDK adds steps of its own where it answers a question on the way
     steps = [step for step in seen["progress"].of_kind("progress") if "total" in step]
-    # TypeScript's clients drop what comes in one piece with the answer, as the last one may
-    assert [(step["progress"], step["total"]) for step in steps[:2]] == [(1, 3), (2, 3)]
+    # what comes in one piece with an answer is dropped by TypeScript's clients, and what comes
+    # between two rounds of a request by the gateway
+    heard = [step["progress"] for step in steps]
+    assert len(heard) >= 2
+    assert heard == sorted(set(heard) & set(range(1, 7)))
+    assert {step["total"] for step in steps} == {6}
 
 
 def test_elicitation_reaches_the_client_and_its_answer_the_server(seen: Seen) -> None:

@@ -162,7 +162,7 @@ def _everything(steps: _Steps, _folder: Path) -> Topics:
         "completion",
         [steps.complete("completable-prompt", "name", "A", department="Engineering")],
     )
-    yield "progress", [steps.call("trigger-long-running-operation", duration=0.3, steps=3)]
+    yield "progress", [steps.call("trigger-long-running-operation", duration=0.6, steps=6)]
     yield "elicitation", [steps.call("trigger-elicitation-request")]
     yield "sampling", [steps.call("trigger-sampling-request", prompt="why?")]
     yield "roots", [steps.call("get-roots-list")]
