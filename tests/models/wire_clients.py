@@ -4,6 +4,7 @@ import json
 import os
 import select
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class Exchange:
     """What was asked meanwhile: objects with method and params."""
 
 
-class RawClient:
+class RawClient(ABC):
     """A client of one era; a transport posts its messages."""
 
     def __init__(self, *, modern: bool) -> None:
@@ -99,13 +100,13 @@ class RawClient:
             "io.modelcontextprotocol/logLevel": "debug",
         }
 
+    @abstractmethod
     def _send(self, message: Message) -> Iterator[Message]:
         """Send a request, and return the messages up to its answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _post(self, message: Message) -> None:
         """Send what has no answer."""
-        raise NotImplementedError
 
 
 class HttpClient(RawClient):
