@@ -39,6 +39,8 @@ class RawClient(ABC):
 
     def __init__(self, *, modern: bool) -> None:
         self.modern = modern
+        self.capabilities = CAPABILITIES
+        """What it declares with each request of the stateless era."""
         self.answers: dict[str, Message] = {}
         """What it answers, by the method of the question; it has no roots unless told so."""
         self._ids = count(1)
@@ -95,7 +97,7 @@ class RawClient(ABC):
         return {
             **params.get("_meta", {}),
             "io.modelcontextprotocol/protocolVersion": MODERN,
-            "io.modelcontextprotocol/clientCapabilities": CAPABILITIES,
+            "io.modelcontextprotocol/clientCapabilities": self.capabilities,
             "io.modelcontextprotocol/clientInfo": INFO,
             "io.modelcontextprotocol/logLevel": "debug",
         }
