@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -177,14 +178,14 @@ class ClientLinks:
         return link
 
     def _tell(self, opened: _Open, method: str, params: Mapping[str, Any]) -> None:
+        gone = anyio.ClosedResourceError, anyio.BrokenResourceError  # the client, that is
         try:
-            opened.tell.send_nowait((method, params))
+            with suppress(*gone):
+                opened.tell.send_nowait((method, params))
         except anyio.WouldBlock:
             opened.dropped += 1
             if opened.dropped == 1:
                 log.warning("server %r floods a client with %s", self.server, method)
-        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            pass  # the client has gone
 
     @staticmethod
     async def _run(link: Link, opened: _Open) -> None:
