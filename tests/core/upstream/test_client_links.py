@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -308,3 +309,34 @@ async def test_cancelling_while_waiting_for_a_link_leaves_the_turn_to_others(
                 waiting.cancel_scope.cancel()
             holding.cancel_scope.cancel()
         await call(answered)
+
+
+async def test_a_server_hears_that_a_request_is_given_up_before_its_link_is_closed(
+    scripted: Any, raw_http: Callable[..., AbstractAsyncContextManager[str]]
+) -> None:
+    server = scripted("legacy")
+    asked, heard = anyio.Event(), list[Any]()
+
+    async def answer(method: str, headers: dict[str, str], message: Any) -> bytes:
+        name = message["method"] if message else ""
+        if name == "tools/call":
+            asked.set()
+            await anyio.sleep_forever()
+        if name == "notifications/cancelled":
+            await anyio.sleep(0.1)  # far longer than links may be idle
+            heard.append(message["params"]["reason"])
+        reply: bytes = await server(method, headers, message)
+        return reply.replace(b"connection: close", b"connection: close\r\nmcp-session-id: s")
+
+    async def ask(_method: str, _params: Mapping[str, Any]) -> dict[str, Any]:
+        return {}
+
+    async with raw_http(answer) as url, opened({"url": url}, session_idle=0.01) as upstream:
+        async with anyio.create_task_group() as tasks:
+            call = partial(upstream.request, "tools/call", {"name": "t"}, caller=caller())
+            tasks.start_soon(partial(call, on_ask=ask))
+            await asked.wait()
+            assert upstream.sessions == 1
+            tasks.cancel_scope.cancel()
+        await until(lambda: upstream.sessions == 0)
+        assert heard == ["the caller gave up"]

@@ -5,7 +5,7 @@ import json
 import logging
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 from starlette.applications import Starlette
 
 from plugway.config import ServerConfig
-from plugway.upstream import Upstream, open_upstreams
+from plugway.upstream import Upstream, open_upstreams, sdk
 from plugway.upstream.http import ssl_context
 from plugway_hookspecs import ServerError, ServerUnavailableError
 
@@ -308,6 +308,96 @@ async def test_the_stream_of_a_server_may_be_redirected(raw_http: Serve) -> None
         "/mcp",
         "/stream",
     ]
+
+
+STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nretry: 1\n\n"
+UPDATED = (
+    b'data: {"jsonrpc":"2.0","method":"notifications/resources/updated",'
+    b'"params":{"uri":"memo://x"}}\n\n'
+)
+
+
+@asynccontextmanager
+async def following(
+    upstream: Upstream, updated: Callable[[str], None], started: Callable[[], None]
+) -> AsyncGenerator[None]:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(upstream.watch, ["memo://x"], None, updated, started)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_change_right_after_the_answer_to_a_subscription_is_heard(raw_http: Serve) -> None:
+    heard, changed, opened = anyio.Event(), anyio.Event(), list[bool]()
+
+    async def stream() -> AsyncGenerator[bytes]:
+        await anyio.sleep(0.05)
+        opened.append(True)
+        yield STREAM
+        await changed.wait()
+        yield UPDATED
+        await anyio.sleep_forever()
+
+    def subscribed(message: Any) -> bytes:
+        if opened:  # such servers drop what nobody listens for
+            changed.set()
+        return response(result(message))
+
+    server = Legacy(subscribed)
+    server.streams = [stream()]
+    with anyio.fail_after(10):
+        async with (
+            raw_http(server) as url,
+            open_upstreams({"a": ServerConfig(url=url)}) as ups,
+            following(ups["a"], lambda _: heard.set(), lambda: None),
+        ):
+            await heard.wait()
+
+
+async def test_who_follows_learns_that_the_stream_of_a_server_was_cut(raw_http: Serve) -> None:
+    cut, started = anyio.Event(), anyio.Event()
+    heard = list[str]()
+
+    async def first() -> AsyncGenerator[bytes]:
+        yield STREAM
+        await cut.wait()
+
+    async def second() -> AsyncGenerator[bytes]:
+        yield STREAM
+        await anyio.sleep_forever()
+
+    server = Legacy()
+    server.streams = [first(), second()]
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            async with following(ups["a"], heard.append, started.set):
+                await started.wait()
+                assert heard == []
+                cut.set()
+                while not heard:
+                    await checkpoint()
+            assert (heard, server.sessions) == (["memo://x"], 1)
+
+
+async def test_a_stream_that_never_opens_keeps_nobody_waiting(
+    raw_http: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sdk, "HEARING_TIMEOUT", 0.05)
+    started = anyio.Event()
+
+    async def never() -> AsyncGenerator[bytes]:
+        await anyio.sleep_forever()
+        yield b""
+
+    server = Legacy()
+    server.streams = [never()]
+    with anyio.fail_after(10):
+        async with (
+            raw_http(server) as url,
+            open_upstreams({"a": ServerConfig(url=url)}) as ups,
+            following(ups["a"], print, started.set),
+        ):
+            await started.wait()
 
 
 async def test_missing_certificates_keep_only_http_servers_away(

@@ -17,6 +17,8 @@ from plugway_hookspecs import ServerError
 LISTS = ("tools", "prompts", "resources")
 LIST_CHANGED = {f"notifications/{name}/list_changed": name for name in LISTS}
 UPDATED = "notifications/resources/updated"
+RESUMED = "resumed"
+"""Stands for what the server may have said while nobody listened."""
 FORWARDED = frozenset(
     {*LIST_CHANGED, UPDATED, "notifications/message", "notifications/elicitation/complete"}
 )
@@ -38,6 +40,11 @@ class Changes:
         if method in FORWARDED:
             self._on_event(method, params)
 
+    def resumed(self) -> None:
+        """Say that a server may have said anything while its stream was interrupted."""
+        self._lists_may_have_changed()
+        self._on_event(RESUMED, {})
+
     def _call(self, params: Mapping[str, Any]) -> Call:
         return Call(
             "subscriptions/listen", params, on_acknowledged=self._acknowledged, background=True
@@ -46,8 +53,11 @@ class Changes:
     def _acknowledged(self, _: Mapping[str, Any]) -> None:
         if self._interrupted:
             self._interrupted = False
-            for name in self._lists:  # nobody tells what changed while nobody listened
-                self._on_event(f"notifications/{name}/list_changed", {})
+            self._lists_may_have_changed()
+
+    def _lists_may_have_changed(self) -> None:
+        for name in self._lists:
+            self._on_event(f"notifications/{name}/list_changed", {})
 
     async def listen(
         self, peer: Peer, request: Callable[[Call], Awaitable[dict[str, Any]]]

@@ -23,10 +23,12 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from plugway.config import ServerConfig
 from plugway.dispatch.exchange import Ask, Session
 from plugway.upstream.asked import declared_in_session
+from plugway.upstream.calls import Call
 from plugway.upstream.changes import LIST_CHANGED
 from plugway.upstream.connector import SdkConnector, Terms
 from plugway.upstream.link import Link
 from plugway.upstream.pool import Pool, Returns
+from plugway_hookspecs import PlugwayError
 
 MAX_TOLD = 1000
 """Notifications that wait for one slow client; what is over is dropped."""
@@ -34,7 +36,7 @@ MAX_TOLD = 1000
 TOLD = frozenset({"notifications/message", "notifications/elicitation/complete", *LIST_CHANGED})
 """Notifications that a client gets of its own link; of resources it hears where it asked to."""
 
-FAREWELL_SECONDS = 1.0
+FAREWELL_SECONDS = 5.0
 """How long a server may take to hear that a request is given up, before its link is closed."""
 
 REAP_SECONDS = 15.0
@@ -231,11 +233,12 @@ class ClientLinks:
         opened = self._open.get(link)
         if opened is not None and self._tasks is not None:
             opened.drop(link)
-            opened.leaving = True
             self._tasks.start_soon(self._close_soon, link)
 
     async def _close_soon(self, link: Link) -> None:
-        await anyio.sleep(FAREWELL_SECONDS)
+        with anyio.move_on_after(FAREWELL_SECONDS), suppress(PlugwayError):
+            if link.state == "up":  # what answers a ping has heard what was sent before
+                await link.request(Call("ping"))
         self.close(link)
 
     def close(self, link: Link) -> None:

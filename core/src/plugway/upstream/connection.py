@@ -55,6 +55,10 @@ class Connection(Protocol):
         """
         ...
 
+    async def hears(self) -> None:
+        """Wait until what the server sends outside of requests arrives here, or never will."""
+        ...
+
     async def tell(self, method: str) -> None:
         """Send a notification without params."""
         ...

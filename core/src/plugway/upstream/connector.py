@@ -158,8 +158,10 @@ class SdkConnector:
     def _transport(self, connection: SdkConnection) -> AbstractAsyncContextManager[Any]:
         if self._pool is None:
             return stdio_transport(self._config, connection.calls, self._output, connection.retire)
-        transport = sse_transport if self._fallback.sse else http_transport
-        return transport(self._config, self._pool, connection.calls, connection.retire)
+        wire = self._config, self._pool, connection.calls, connection.retire
+        if self._fallback.sse:
+            return sse_transport(*wire)
+        return http_transport(*wire, connection.listening)
 
     async def _negotiate(self, connection: SdkConnection, era: str) -> Peer:
         limit = self._config.connect_timeout

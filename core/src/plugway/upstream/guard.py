@@ -45,11 +45,13 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         url: httpx2.URL,
         calls: Calls,
         retire: Callable[[Fault], None],
+        listening: Callable[[bool], None],
     ) -> None:
         self._pool = pool
         self._url = url
         self._calls = calls
         self._retire = retire
+        self._listening = listening
         self._listened = False
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -96,10 +98,12 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         except NoAnswerError as error:
             if error.fault.unsent:
                 self._retire(error.fault)
+            self._listening(False)
             raise httpx2.ConnectError(error.fault.reason) from None
         if response.status_code == 404 and self._listened:  # at first it may be no endpoint
             self._retire(faults.SESSION_LOST)
         self._listened = response.is_success
+        self._listening(self._listened)
         return response
 
     async def _notify(self, request: httpx2.Request) -> httpx2.Response:

@@ -45,16 +45,19 @@ async def http_transport(
     pool: httpx2.AsyncBaseTransport,
     calls: Calls,
     retire: Callable[[Fault], None],
+    listening: Callable[[bool], None],
 ) -> AsyncGenerator[Any]:
     """Open the SDK's transport to the server.
 
-    `retire` is called when the server turns out to be out of reach, or to have lost the session.
+    `retire` is called when the server turns out to be out of reach, or to have lost the session;
+    `listening` after each attempt to open the stream of what belongs to no request, with whether
+    it is open.
     """
     url = httpx2.URL(config.url or "")
     shown = faults.public_url(config.url or "")  # the SDK and httpx2 write it into their logs
     async with (
         httpx2.AsyncClient(
-            transport=GuardedTransport(pool, url.copy_with(userinfo=b""), calls, retire),
+            transport=GuardedTransport(pool, url.copy_with(userinfo=b""), calls, retire, listening),
             headers=headers_for(url, config.headers),
             timeout=httpx2.Timeout(None, connect=min(CONNECT_TIMEOUT, config.connect_timeout)),
             trust_env=False,

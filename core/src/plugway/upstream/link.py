@@ -60,6 +60,11 @@ class Link:
             lock = self._turns[uri] = anyio.Lock(fast_acquire=True)
         return lock
 
+    def updated(self, uri: str) -> None:
+        """Tell those who wait for it that a resource has changed."""
+        for watcher in list(self.watched.get(uri, ())):
+            watcher(uri)
+
     @property
     def busy(self) -> bool:
         """Whether somebody uses it now, or waits to."""

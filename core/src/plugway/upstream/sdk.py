@@ -25,6 +25,8 @@ from plugway_hookspecs import ServerError
 
 CANCEL_TIMEOUT = 5.0
 """Seconds to get a cancellation out to a server that may have stopped reading."""
+HEARING_TIMEOUT = 2.0
+"""Seconds for a server to open the stream of what belongs to no request; some never do."""
 
 
 class SdkConnection:
@@ -48,6 +50,7 @@ class SdkConnection:
         self.fault: Fault | None = None
         self.peer = Peer("legacy", "")
         self._http = http
+        self._hears = anyio.Event()
         self._changes = Changes(on_event)
         self._inbox = Inbox(
             self.calls, self._changes.notified, one_client=one_client, on_ask=on_ask
@@ -84,6 +87,20 @@ class SdkConnection:
         """Take what negotiation found out; requests follow it from now on."""
         self.peer = peer
         self._inbox.logs_are_asked_for = peer.era == "modern"
+        if not (self._http and peer.era == "legacy" and peer.session):
+            self._hears.set()  # there is but one stream, or none at all
+
+    def listening(self, opened: bool) -> None:
+        """Note that opening the stream of what belongs to no request succeeded, or failed."""
+        if opened and self._hears.is_set():
+            self._changes.resumed()
+        self._hears.set()
+
+    async def hears(self) -> None:
+        """Wait until what the server sends outside of requests arrives here; see `Connection`."""
+        with anyio.move_on_after(HEARING_TIMEOUT):
+            await self._hears.wait()
+        self._hears.set()
 
     def retire(self, fault: Fault) -> None:
         """Take no more requests; what is under way may still be answered."""

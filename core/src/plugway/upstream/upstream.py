@@ -16,7 +16,7 @@ from plugway.timing import Limit
 from plugway.upstream.asked import asked_of, declared_per_request
 from plugway.upstream.backoff import Backoff
 from plugway.upstream.calls import Call
-from plugway.upstream.changes import LIST_CHANGED, UPDATED
+from plugway.upstream.changes import LIST_CHANGED, RESUMED, UPDATED
 from plugway.upstream.clients import ClientLinks
 from plugway.upstream.connector import SdkConnector
 from plugway.upstream.errors import ServerTimeoutError
@@ -352,8 +352,10 @@ class Upstream:
             else:
                 self._announce(method)
         elif method == UPDATED:
-            for watcher in list(link.watched.get(str(params.get("uri")), ())):
-                watcher(str(params.get("uri")))
+            link.updated(str(params.get("uri")))
+        elif method == RESUMED:
+            for uri in list(link.watched):
+                link.updated(uri)
 
     def _announce(self, event: str) -> None:
         """Say that the lists may have changed for everybody."""

@@ -30,6 +30,7 @@ async def follow(
         if connection.peer.era == "modern":
             await _listen(link, uris, started)
             return
+        await connection.hears()  # a change right after the answer counts
         for uri in uris:
             await _subscribe(link, uri)
         started()
