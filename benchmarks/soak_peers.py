@@ -46,11 +46,23 @@ class Caller:
         return {"action": "accept", "content": {"answer": f"re:{token}"}}
 
 
+class Turns:
+    """Locks by URI: in a session a resource is followed or not, however many would like to."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, anyio.Lock] = {}
+
+    def turn(self, uri: str) -> anyio.Lock:
+        """Return the lock of one resource."""
+        return self._locks.setdefault(uri, anyio.Lock())
+
+
 class SdkPeer:
     """A client on the SDK."""
 
     def __init__(self, client: Client, updates: dict[str, anyio.Event], *, modern: bool) -> None:
         self._client = client
+        self._followed = Turns()
         self._updates = updates
         self._modern = modern
 
@@ -83,13 +95,15 @@ class SdkPeer:
     @asynccontextmanager
     async def following(self, uri: str) -> AsyncGenerator[anyio.Event]:
         """Follow a resource; the event is set when it has changed."""
-        changed = self._updates[uri] = anyio.Event()
         with _as_failure():
             if not self._modern:
-                await self._client.session.subscribe_resource(uri)  # pyright: ignore[reportDeprecated]
-                yield changed
-                await self._client.session.unsubscribe_resource(uri)  # pyright: ignore[reportDeprecated]
+                async with self._followed.turn(uri):
+                    changed = self._updates[uri] = anyio.Event()
+                    await self._client.session.subscribe_resource(uri)  # pyright: ignore[reportDeprecated]
+                    yield changed
+                    await self._client.session.unsubscribe_resource(uri)  # pyright: ignore[reportDeprecated]
                 return
+            changed = anyio.Event()
             async with (
                 self._client.listen(resource_subscriptions=[uri]) as events,
                 anyio.create_task_group() as tasks,
@@ -124,6 +138,7 @@ class RawPeer:
         self._capabilities = capabilities
         self._ids = count(1)
         self._session = ""
+        self._followed = Turns()
         self._updates: dict[str, anyio.Event] = {}
 
     async def call(
@@ -160,12 +175,18 @@ class RawPeer:
     @asynccontextmanager
     async def following(self, uri: str) -> AsyncGenerator[anyio.Event]:
         """Follow a resource; the event is set when it has changed."""
-        changed = self._updates[uri] = anyio.Event()
-        if not self._modern:
+        async with self._followed.turn(uri):
+            changed = self._updates[uri] = anyio.Event()
+            if self._modern:
+                async with self._listening(uri):
+                    yield changed
+                return
             await self.request("resources/subscribe", {"uri": uri})
             yield changed
             await self.request("resources/unsubscribe", {"uri": uri})
-            return
+
+    @asynccontextmanager
+    async def _listening(self, uri: str) -> AsyncGenerator[None]:
         stands = anyio.Event()
         failure: list[Exception] = []
 
@@ -181,7 +202,7 @@ class RawPeer:
             tasks.start_soon(listen)
             await stands.wait()
             if not failure:
-                yield changed
+                yield
             tasks.cancel_scope.cancel()
         if failure:
             raise failure[0]
