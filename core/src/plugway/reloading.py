@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from plugway.config import Config, GatewayConfig, PluginEntry, ServerConfig, VirtualServer
 from plugway.succession import Built
 
-_AT_START = ("name", "host", "port", "path", "token", "allowed_hosts", "allowed_origins")
+_AT_START = (
+    *("name", "host", "port", "path", "token", "allowed_hosts", "allowed_origins"),
+    "fast_lane",
+)
 """Settings that are only read when the gateway starts."""
 
 

@@ -230,6 +230,9 @@ class GatewayConfig(Model):
     """Secrets of at least 32 characters that seal the `requestState` of requests which go on when
     the client has answered: the first one seals, all of them open. Without them the gateway makes
     one for itself, and what clients hold is worth nothing after a restart."""
+    fast_lane: bool = True
+    """Whether requests of the stateless era over HTTP are answered without the MCP SDK's server,
+    which takes many times as long; off, all are answered through it."""
     max_payload_bytes: Size = Field(default=ByteSize(4 * 1024 * 1024), gt=0)
     """The largest message that is let through, in either direction."""
     max_streams: Whole = Field(default=10_000, gt=0)

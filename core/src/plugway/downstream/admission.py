@@ -1,19 +1,16 @@
 """Let requests to the MCP endpoint in as far as the limits allow, and say so where they don't."""
 
-from collections import Counter
-
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, authorization_context
 from mcp.server.streamable_http import LAST_EVENT_ID_HEADER, MCP_SESSION_ID_HEADER
 from mcp.server.transport_security import RequestBodyLimitMiddleware
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types import HEADER_MISMATCH
-from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plugway.config import GatewayConfig
 from plugway.downstream.events import Events
-from plugway.downstream.posts import Posts
+from plugway.downstream.fields import Fields, fields_of
 from plugway.downstream.refusals import explaining_size, refusal
 from plugway.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 
@@ -31,10 +28,15 @@ _SINGLE = (
 class Admission:
     """An ASGI application in front of the MCP endpoint and what is below it."""
 
-    def __init__(self, app: ASGIApp, settings: GatewayConfig, events: Events) -> None:
-        """Guard `app`; `events` is what clients may resume."""
+    def __init__(
+        self, app: ASGIApp, endpoint: ASGIApp, settings: GatewayConfig, events: Events
+    ) -> None:
+        """Guard `endpoint`, and pass on to `app` what is not for it.
+
+        `events` is what clients may resume.
+        """
         self._app = app
-        self._limited = RequestBodyLimitMiddleware(Posts(app, events), settings.max_payload_bytes)
+        self._limited = RequestBodyLimitMiddleware(endpoint, settings.max_payload_bytes)
         self._settings = settings
         self._events = events
         self.open = 0
@@ -60,28 +62,23 @@ class Admission:
         return path == endpoint or path.startswith(f"{endpoint.rstrip('/')}/")
 
     def _refused(self, scope: Scope) -> Response | None:
-        headers = Headers(scope=scope)
-        if doubled := _doubled(headers):
+        fields = fields_of(scope)
+        if doubled := next((name for name in _SINGLE if name in fields.doubled), None):
             code = HEADER_MISMATCH if doubled == MCP_PROTOCOL_VERSION_HEADER else INVALID_REQUEST
             return refusal(400, code, f"The header {doubled} is there more than once")
         if self.open >= self._settings.max_streams:
             message = f"{self.open} requests are open, as many as are allowed: try again later"
             return refusal(503, INTERNAL_ERROR, message, {"Retry-After": "1"})
-        return self._cannot_resume(scope, headers)
+        return self._cannot_resume(scope, fields)
 
-    def _cannot_resume(self, scope: Scope, headers: Headers) -> Response | None:
+    def _cannot_resume(self, scope: Scope, fields: Fields) -> Response | None:
         """Refuse to resume a stream that can't be, in place of a stream that stays empty."""
-        streams = self._events.enter(headers.get(MCP_SESSION_ID_HEADER), _owner(scope))
-        event_id = headers.get(LAST_EVENT_ID_HEADER)
+        streams = self._events.enter(fields.get(MCP_SESSION_ID_HEADER), _owner(scope))
+        event_id = fields.get(LAST_EVENT_ID_HEADER)
         if scope["method"] != "GET" or streams is None or not event_id or event_id in streams:
             return None
         message = "The stream can't be resumed: what followed that event is gone; open a new one"
         return refusal(400, INVALID_REQUEST, message)
-
-
-def _doubled(headers: Headers) -> str | None:
-    counted = Counter(headers.keys())
-    return next((name for name in _SINGLE if counted[name] > 1), None)
 
 
 def _owner(scope: Scope) -> object:

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plugway.config.models import HEALTH_PATH
+from plugway.downstream.fields import fields_of
 from plugway.downstream.refusals import refusal
 from plugway.foreign import NAME
 from plugway.jsonrpc import INVALID_REQUEST
@@ -88,6 +88,6 @@ class Endpoints:
         """Say what can't be found; what there is instead is nobody's business."""
         if not self._front.serves(name):
             return f"There is no endpoint {name[:NAME]!r} here"
-        session_id = Headers(scope=scope).get(MCP_SESSION_ID_HEADER)
+        session_id = fields_of(scope).get(MCP_SESSION_ID_HEADER)
         opened_on = None if session_id is None else self._front.opened_on(session_id)
         return None if opened_on in (None, name) else "Session not found"

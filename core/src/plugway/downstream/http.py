@@ -12,7 +12,6 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -25,7 +24,10 @@ from plugway.downstream.admission import Admission
 from plugway.downstream.edge import Edge
 from plugway.downstream.endpoints import Endpoints
 from plugway.downstream.events import Events
+from plugway.downstream.fields import fields_of
+from plugway.downstream.posts import Posts
 from plugway.downstream.routes import Plugins, plugin_routes
+from plugway.downstream.stateless import Stateless
 from plugway.downstream.status import status_route
 
 RETRY_INTERVAL = 1000
@@ -58,7 +60,10 @@ def http_app(edge: Edge, settings: GatewayConfig, plugins: Plugins) -> ASGIApp:
     )
     edge.server.middleware.insert(0, events.follow)
     served.router.lifespan_context = _following(served, edge)
-    admitted = Admission(served, settings, events)
+    endpoint: ASGIApp = Posts(served, events)
+    if settings.fast_lane:
+        endpoint = Stateless(endpoint, settings.path, edge.dispatcher, security)
+    admitted = Admission(served, endpoint, settings, events)
     app: ASGIApp = Endpoints(admitted, settings.path, security, edge)
     if settings.token is not None:
         token = settings.token.get_secret_value()
@@ -117,7 +122,7 @@ class BearerGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401."""
         if scope["type"] == "http" and not self._is_open(scope):
-            given = Headers(scope=scope).get("authorization", "").encode()
+            given = fields_of(scope).get("authorization", "").encode()
             if not hmac.compare_digest(given, self.expected):
                 error = {"error": "invalid_token" if given else "missing_token"}
                 headers = {"WWW-Authenticate": 'Bearer realm="plugway"'}
@@ -142,6 +147,7 @@ class Trimmed:
         if scope["type"] == "http":
             headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
             scope = {**scope, "headers": headers}
+            fields_of(scope)  # here, so that all behind this share them
         await self.app(scope, receive, send)
 
 

@@ -12,10 +12,10 @@ from mcp_types import JSONRPCRequest, jsonrpc_message_adapter
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from pydantic_core import from_json
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plugway.downstream.events import Events
+from plugway.downstream.fields import fields_of
 from plugway.downstream.refusals import refusal
 from plugway.jsonrpc import INVALID_REQUEST, PARSE_ERROR
 from plugway.jsonvalues import is_object
@@ -90,5 +90,5 @@ def _request_id(body: Any) -> str | None:
 
 
 def _of_handshake_era(scope: Scope) -> bool:
-    version = Headers(scope=scope).get(MCP_PROTOCOL_VERSION_HEADER)
+    version = fields_of(scope).get(MCP_PROTOCOL_VERSION_HEADER)
     return version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
