@@ -5,8 +5,6 @@ from typing import Any
 
 from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
 
-from plugway_hookspecs.frozen import EMPTY
-
 MAX_KNOWN = 10_000
 """How many schemas are remembered; all are forgotten then."""
 
@@ -23,8 +21,7 @@ def mirrored(schema: Mapping[str, Any]) -> Mapping[tuple[str, ...], str]:
     if known is None or known[0] is not schema:
         if len(_known) >= MAX_KNOWN:
             _known.clear()
-        paths: Mapping[tuple[str, ...], str] = EMPTY
-        if find_invalid_x_mcp_header(schema) is None:
-            paths = x_mcp_header_map(schema)
+        valid = find_invalid_x_mcp_header(schema) is None
+        paths: Mapping[tuple[str, ...], str] = x_mcp_header_map(schema) if valid else {}
         known = _known[id(schema)] = (schema, paths)
     return known[1]
