@@ -51,12 +51,15 @@ Script = Callable[[Peer], Awaitable[Any]]
 class Server:
     """Plays a script on every connection; `peers` are those that there were."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, path: str | None) -> None:
+        self.path = path
+        self.port = 0
         self.peers: list[Peer] = []
 
     @property
     def origin(self) -> Origin:
+        if self.path is not None:
+            return Origin("http", "inside", 80, self.path)
         return Origin("http", "127.0.0.1", self.port)
 
 
@@ -65,11 +68,13 @@ Serve = Callable[..., AbstractAsyncContextManager[Server]]
 
 @pytest.fixture
 def serve() -> Serve:
-    """Serve a script on every connection; `**options` go to `asyncio.start_server`."""
+    """Serve a script on every connection, at a port or a path; options go to asyncio's server."""
 
     @asynccontextmanager
-    async def opened(script: Script, **options: Any) -> AsyncGenerator[Server]:
-        server = Server(0)
+    async def opened(
+        script: Script, path: str | None = None, **options: Any
+    ) -> AsyncGenerator[Server]:
+        server = Server(path)
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             peer = Peer(reader, writer)
@@ -80,9 +85,11 @@ def serve() -> Serve:
             finally:
                 writer.close()
 
-        options = {"host": "127.0.0.1", "port": 0} | options
-        listener = await asyncio.start_server(handle, **options)
-        server.port = listener.sockets[0].getsockname()[1]
+        if path is None:
+            listener = await asyncio.start_server(handle, "127.0.0.1", 0, **options)
+            server.port = listener.sockets[0].getsockname()[1]
+        else:
+            listener = await asyncio.start_unix_server(handle, path, **options)
         with anyio.fail_after(60):
             try:
                 yield server
@@ -99,11 +106,11 @@ Opened = Callable[..., Pool]
 
 @pytest.fixture
 async def pool_of() -> AsyncGenerator[Opened]:
-    """Make pools that are closed in the end."""
+    """Make pools, for an origin or a server's, that are closed in the end."""
     pools: list[Pool] = []
 
-    def make(server: Server, **options: Any) -> Pool:
-        pools.append(Pool(options.pop("origin", server.origin), **options))
+    def make(at: Server | Origin, **options: Any) -> Pool:
+        pools.append(Pool(at if isinstance(at, Origin) else at.origin, **options))
         return pools[-1]
 
     yield make
