@@ -33,7 +33,7 @@ from plugway.http1 import (
 )
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
-OpenPool = Callable[..., Pool]
+OpenPool = Callable[..., Any]
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -47,9 +47,10 @@ async def echo(peer: Any) -> None:
         await peer.send(reply(body))
 
 
-async def ask(pool: Pool, body: bytes = b"hi") -> bytes:
+async def ask(pool: Any, body: bytes = b"hi") -> bytes:
     response = await pool.send(b"POST", b"/", [], body)
-    return await response.read(100_000_000)
+    content: bytes = await response.read(100_000_000)
+    return content
 
 
 async def turns(number: int = 20) -> None:
@@ -155,8 +156,9 @@ async def test_a_connection_that_was_closed_while_idle_is_not_picked(
         assert len(server.peers) == 2
 
 
+@pytest.mark.parametrize("death", [b"", b"H"])
 async def test_a_kept_connection_that_dies_as_it_is_used_says_so_and_nothing_is_sent_twice(
-    serve: Serve, pool_of: OpenPool
+    serve: Serve, pool_of: OpenPool, death: bytes
 ) -> None:
     async def script(peer: Any) -> None:
         for answer in (reply(b"1"), death):
@@ -165,16 +167,14 @@ async def test_a_kept_connection_that_dies_as_it_is_used_says_so_and_nothing_is_
         peer.reset()
 
     requests: list[Any] = []
-    for death, unanswered in ((b"", True), (b"H", False)):
-        requests.clear()
-        async with serve(script) as server:
-            pool = pool_of(server)
+    async with serve(script) as server:
+        pool = pool_of(server)
+        await ask(pool)
+        with pytest.raises(BrokenError) as caught:
             await ask(pool)
-            with pytest.raises(BrokenError) as caught:
-                await ask(pool)
-            assert caught.value.unanswered_reuse == unanswered
-            assert len(requests) == 2
-            assert len(server.peers) == 1
+        assert caught.value.unanswered_reuse == (death == b"")
+        assert len(requests) == 2
+        assert len(server.peers) == 1
 
 
 async def test_a_new_connection_that_dies_is_no_reuse(serve: Serve, pool_of: OpenPool) -> None:
@@ -213,7 +213,7 @@ async def test_idle_connections_are_closed_after_a_while(serve: Serve, pool_of: 
                 tasks.start_soon(ask, pool)
         assert len(pool._idle) == 5
         while pool._connections:
-            await anyio.sleep(0.01)
+            await anyio.lowlevel.checkpoint()
         assert (len(pool._idle), pool._sweeping) == (0, None)
         assert await ask(pool) == b"hi"
 
@@ -248,7 +248,7 @@ async def test_closing_the_pool_ends_what_is_under_way(serve: Serve, pool_of: Op
         arrived.release()
         await peer.gone()
 
-    async def broken(pool: Pool, body: bytes) -> None:
+    async def broken(pool: Any, body: bytes) -> None:
         with pytest.raises(BrokenError):
             await ask(pool, body)
 
@@ -348,7 +348,7 @@ async def test_a_server_that_does_not_read_stops_nobody_else(
     async with serve(script) as server:
         pool = pool_of(server)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(pool.send, b"POST", b"/stuck", [], bytes(50_000_000))
+            tasks.start_soon(pool.send, b"POST", b"/stuck", (), bytes(50_000_000))
             await stuck.wait()
             assert await ask(pool) == b"hi"
             (connection,) = pool._connections - set(pool._idle)
@@ -405,7 +405,9 @@ async def test_a_refused_body_is_not_sent_on(serve: Serve, pool_of: OpenPool) ->
 async def test_the_next_address_is_tried_where_one_does_not_answer(
     serve: Serve, pool_of: OpenPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def addresses(*_: Any, **__: Any) -> Any:
+    async def addresses(host: str, *rest: Any, **options: Any) -> Any:
+        if host != "many.example":  # uvloop asks for its own addresses, too
+            return await resolve(host, *rest, **options)
         kind = (socket.SOCK_STREAM, 6, "")
         return [
             (socket.AF_INET, *kind, ("127.0.0.1", full_port)),
@@ -418,6 +420,7 @@ async def test_the_next_address_is_tried_where_one_does_not_answer(
         with socket.create_connection(("127.0.0.1", full_port)):  # nobody else gets in
             async with serve(echo) as server:
                 loop = asyncio.get_running_loop()
+                resolve = loop.getaddrinfo
                 monkeypatch.setattr(loop, "getaddrinfo", addresses)
                 pool = pool_of(Origin("http", "many.example", 80))
                 assert await ask(pool) == b"hi"
@@ -520,9 +523,11 @@ async def test_a_proxy_is_asked_for_a_tunnel(
         pool = pool_of(origin, ssl=contexts[1], proxy=url)
         assert await ask(pool) == b"hi"
         assert await ask(pool) == b"hi"
-    assert asked == [
-        b"CONNECT server.test:443 HTTP/1.1\r\nhost: server.test:443\r\n"
-        b"proxy-authorization: Basic bWU6cEBzcw==\r\n\r\n"
+    assert len(asked) == 1
+    assert asked[0].split(b"\r\n")[:3] == [
+        b"CONNECT server.test:443 HTTP/1.1",
+        b"host: server.test:443",
+        b"proxy-authorization: Basic bWU6cEBzcw==",
     ]
 
 

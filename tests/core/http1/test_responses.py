@@ -13,14 +13,12 @@ from plugway.http1 import (
     BrokenError,
     DecodingError,
     HttpError,
-    Pool,
     ProtocolError,
-    Response,
     TooLongError,
 )
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
-OpenPool = Callable[..., Pool]
+OpenPool = Callable[..., Any]
 OK = b"HTTP/1.1 200 OK\r\n"
 HI = OK + b"content-length: 2\r\n\r\nhi"
 
@@ -36,12 +34,13 @@ def answering(*pieces: bytes, keep: bool = True) -> Callable[[Any], Any]:
     return script
 
 
-async def post(pool: Pool, body: bytes | None = b"{}") -> Response:
+async def post(pool: Any, body: bytes | None = b"{}") -> Any:
     return await pool.send(b"POST", b"/mcp", [(b"content-type", b"application/json")], body)
 
 
-async def text(pool: Pool, limit: int = 1_000_000) -> bytes:
-    return await (await post(pool)).read(limit)
+async def text(pool: Any, limit: int = 1_000_000) -> bytes:
+    content: bytes = await (await post(pool)).read(limit)
+    return content
 
 
 CHUNKED = (

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -78,7 +79,7 @@ async def test_requests_of_every_size_are_echoed_over_kept_connections(
 ) -> None:
     port = free_port()
     command = await run_sync(KINDS[kind], port, tmp_path)
-    pool = Pool(Origin("http", "127.0.0.1", port))
+    pool: Any = Pool(Origin("http", "127.0.0.1", port))
 
     async def client(number: int) -> None:
         for size in (0, 1, 100, 70_000, 1_000_000):

@@ -75,9 +75,10 @@ class Connection(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether another request may go over it: it is open, and nothing is under way."""
-        if self._lost or not (self.complete and self.keep_alive) or self._transport is None:
+        transport = self._transport
+        if self._lost or transport is None or not (self.complete and self.keep_alive):
             return False
-        return self._transport.get_write_buffer_size() == 0
+        return not transport.is_closing() and transport.get_write_buffer_size() == 0
 
     async def exchange(self, head: bytes, body: bytes) -> None:
         """Send a request and wait for the head of its response."""
