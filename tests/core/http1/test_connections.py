@@ -97,7 +97,7 @@ def test_origins_are_read_from_urls() -> None:
     origin = Origin.of("http://[::1]:8000")
     assert (origin.field, origin.authority) == (b"[::1]:8000", b"[::1]:8000")
     assert Origin.of("http://bücher.example").host == "xn--bcher-kva.example"
-    for bad in ("ftp://x", "http://", "http://a b", "http://x:99999", "x"):
+    for bad in ("ftp://x", "http://", "http://a b", "http://x:99999", "http://x:0", "x"):
         with pytest.raises(ValueError, match=r"."):
             Origin.of(bad)
 

@@ -34,7 +34,8 @@ class Origin:
     def of(cls, url: str, *, uds: str | None = None) -> Self:
         """Return the origin of a URL; raises `ValueError`."""
         parts = urlsplit(url)
-        return cls(parts.scheme, _host(parts), parts.port or _PORTS.get(parts.scheme, 80), uds)
+        port = _PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
+        return cls(parts.scheme, _host(parts), port, uds)
 
     @property
     def authority(self) -> bytes:
