@@ -75,6 +75,10 @@ bench-memory *ARGS:
 bench-gateway *ARGS:
     uv run python benchmarks/gateway.py {{ARGS}}
 
+# the HTTP client beside httpx2 and aiohttp
+bench-http1 *ARGS:
+    uv run --with aiohttp python benchmarks/http1.py {{ARGS}}
+
 bench-sinks:
     uv run python benchmarks/sinks.py
 

@@ -155,15 +155,19 @@ async def test_a_second_response_never_answers_another_request(
         number = b"%d" % len(server.peers)
         await peer.request()
         await peer.send(OK + b"content-length: 1\r\n\r\n" + number)
+        await idle.wait()
         await peer.send(OK + b"content-length: 6\r\n\r\nstolen")
         await peer.gone()
-        closed.set()
 
-    closed = anyio.Event()
+    idle = anyio.Event()
     async with serve(script) as server:
         pool = pool_of(server)
         assert await text(pool) == b"1"
-        await closed.wait()
+        assert len(pool._idle) == 1
+        idle.set()
+        with anyio.fail_after(5):
+            while pool._connections:
+                await anyio.lowlevel.checkpoint()
         assert await text(pool) == b"2"
 
 
