@@ -167,7 +167,11 @@ async def test_who_waits_for_the_end_of_a_session_that_is_over_is_told_at_once()
     session = session_of(Subscriptions(Dispatcher(generation_of(), server_info={})))
     told: list[str] = []
     session.on_close(lambda: told.append("before"))
+    take_back = session.on_close(lambda: told.append("never"))
+    take_back()
+    take_back()
     assert told == []
     session.close()
-    session.on_close(lambda: told.append("after"))
+    take_back = session.on_close(lambda: told.append("after"))
+    take_back()
     assert told == ["before", "after"]

@@ -26,7 +26,7 @@ class Session:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
-        self.closing: list[Callable[[], None]] = []
+        self.closing: dict[object, Callable[[], None]] = {}
         self.slow: anyio.Event | None = None
 
     async def ask(self, server: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,12 +37,14 @@ class Session:
             await self.slow.wait()
         self.told.append((method, params))
 
-    def on_close(self, callback: Callable[[], None]) -> None:
-        self.closing.append(callback)
+    def on_close(self, callback: Callable[[], None]) -> Callable[[], None]:
+        token = object()
+        self.closing[token] = callback
+        return lambda: self.closing.pop(token, None) and None
 
     def close(self) -> None:
         while self.closing:
-            self.closing.pop()()
+            self.closing.popitem()[1]()
 
 
 def caller(session: Session | None = None, capabilities: Any = ASKABLE) -> Caller:
@@ -81,6 +83,21 @@ async def test_a_session_has_one_link_of_its_own_and_loses_it_when_it_ends(
             await links[0].connect()
         other.close()
         assert upstream.sessions == 0
+
+
+async def test_a_session_that_outlives_many_links_keeps_nothing_of_them(
+    program: dict[str, Any],
+) -> None:
+    session = Session()
+    for _ in range(3):  # as reloads do
+        async with opened(program, session_idle=0.02) as upstream:
+            for _ in range(2):
+                assert upstream.link(caller(session)) is not upstream.main
+                assert len(session.closing) == 1
+                await until(lambda: upstream.sessions == 0)
+                assert session.closing == {}
+            upstream.link(caller(session))
+        assert session.closing == {}
 
 
 async def test_clients_that_can_be_asked_nothing_share_the_main_link(

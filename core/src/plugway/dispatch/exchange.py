@@ -33,8 +33,11 @@ class Session(Protocol):
         """Send the client a notification that belongs to no request."""
         ...
 
-    def on_close(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when the client is gone; it may not raise, nor block."""
+    def on_close(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` when the client is gone; it may not raise, nor block.
+
+        Returns the way to take it back.
+        """
         ...
 
 

@@ -47,7 +47,7 @@ class Session:
         self._connection = connection
         self._subscriptions = subscriptions
         self._watched: dict[str, Callable[[], None]] = {}
-        self._on_close: list[Callable[[], None]] = []
+        self._on_close: dict[object, Callable[[], None]] = {}
         self._untold: dict[tuple[str, str], dict[str, Any] | None] = {}
         self._telling = False
         self._closed = False
@@ -116,18 +116,20 @@ class Session:
     def _updated(self, uri: str) -> None:
         self.tell_soon("notifications/resources/updated", uri)
 
-    def on_close(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when the client is gone; at once if it is."""
+    def on_close(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` when the client is gone, at once if it is; return the way not to."""
+        token = object()
         if self._closed:
             callback()
         else:
-            self._on_close.append(callback)
+            self._on_close[token] = callback
+        return lambda: self._on_close.pop(token, None) and None
 
     def close(self) -> None:
         """Let go of what is held for the client, whose connection is gone."""
         self._closed = True
         while self._on_close:
-            self._on_close.pop()()
+            self._on_close.popitem()[1]()
         for uri in list(self._watched):
             self.remove(uri)
 

@@ -10,11 +10,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from weakref import WeakSet
 
 import anyio
 from anyio.abc import TaskGroup
@@ -82,7 +81,6 @@ class ClientLinks:
         self._full = False
         self._returns = Returns()
         self._open: dict[Link, _Open] = {}
-        self._followed: WeakSet[Session] = WeakSet()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -106,12 +104,12 @@ class ClientLinks:
         if (link := self._sessions.get(session)) is not None:
             return link
         terms = Terms("legacy", declared_in_session(asks), partial(session.ask, self.server))
-        link = self._make(terms, lambda _: self._sessions.pop(session), session)
+        dropping = ExitStack()
+        link = self._make(terms, lambda _: dropping.close(), session)
         if link is not None:
             self._sessions[session] = link
-            if session not in self._followed:
-                self._followed.add(session)
-                session.on_close(partial(self._leave, session))
+            dropping.callback(self._sessions.pop, session)
+            dropping.callback(session.on_close(partial(self._leave, session)))
         return link
 
     def is_of_session(self, link: Link) -> bool:
