@@ -27,9 +27,13 @@ class Session:
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
         self.closing: dict[object, Callable[[], None]] = {}
+        self.asked: list[str] = []
         self.slow: anyio.Event | None = None
 
     async def ask(self, server: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        self.asked.append(method)
+        if self.slow is not None:
+            await self.slow.wait()
         return {"server": server, "method": method}
 
     async def tell(self, method: str, params: Mapping[str, Any] | None) -> None:
@@ -159,6 +163,26 @@ async def test_idle_links_are_closed_and_those_in_use_are_not(program: dict[str,
         await until(lambda: upstream.sessions == 0)
         again = await upstream.request("tools/call", {"name": "t"}, caller=caller(idle))
         assert again["content"] == []
+
+
+async def test_a_link_is_not_taken_for_idle_while_its_server_waits_for_the_client(
+    program: dict[str, Any],
+) -> None:
+    async with opened(program, session_idle=0.01) as upstream:
+        session = Session()
+        session.slow = anyio.Event()
+        lines = [
+            '{"jsonrpc":"2.0","id":ID,"result":{}}',
+            '{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{}}',
+        ]
+        call = {"name": "say", "arguments": {"lines": lines}}
+        await upstream.request("tools/call", call, caller=caller(session))
+        await until(lambda: bool(session.asked))
+        for _ in range(20):
+            await anyio.sleep(0.005)  # far longer than links may be idle
+        assert upstream.sessions == 1
+        session.slow.set()
+        await until(lambda: upstream.sessions == 0)
 
 
 async def test_a_link_is_not_taken_for_idle_while_it_connects(

@@ -103,9 +103,9 @@ class ClientLinks:
         """Return the session's own link; None where there are too many of them."""
         if (link := self._sessions.get(session)) is not None:
             return link
-        terms = Terms("legacy", declared_in_session(asks), partial(session.ask, self.server))
         dropping = ExitStack()
-        link = self._make(terms, lambda _: dropping.close(), session)
+        declared, on_ask = declared_in_session(asks), partial(session.ask, self.server)
+        link = self._make(declared, on_ask, lambda _: dropping.close(), session)
         if link is not None:
             self._sessions[session] = link
             dropping.callback(self._sessions.pop, session)
@@ -152,13 +152,13 @@ class ClientLinks:
             if pool.empty and self._pools.get(key) is pool:  # who still waits may make others
                 del self._pools[key]
 
-        terms = Terms("legacy", asks, on_ask)
-        pool = Pool(lambda: self._make(terms, drop), self.retire, self._returns)
+        pool = Pool(lambda: self._make(asks, on_ask, drop), self.retire, self._returns)
         return pool
 
     def _make(
         self,
-        terms: Terms,
+        declared: Mapping[str, Any],
+        on_ask: Ask,
         drop: Callable[[Link], object],
         session: Session | None = None,
     ) -> Link | None:
@@ -171,6 +171,11 @@ class ClientLinks:
             if session is not None and method in TOLD:
                 self._tell(opened, method, params)
 
+        async def asked(method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+            with link.in_use():  # the server waits for the answer
+                return await on_ask(method, params)
+
+        terms = Terms("legacy", declared, asked)
         connector = SdkConnector(self.server, self.config, event, one_client=True, terms=terms)
         link = Link(self.server, connector, self._on_connected)
         self._open[link] = opened = _Open(anyio.CancelScope(), drop, session, *streams)

@@ -1,6 +1,7 @@
 """One link to a server: a connection that is made on demand, and remade by itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -32,7 +33,7 @@ class Link:
         self.refused = False
         """Whether the server said last that it does not speak the link's era."""
         self.calls = 0
-        """How many requests are under way."""
+        """How many requests are under way, in whichever direction."""
         self.used = anyio.current_time()
         """When a request was under way last."""
         self.level = len(LEVELS)
@@ -134,9 +135,15 @@ class Link:
         Nothing is sent twice that the server may have processed. Raises `ServerError` and
         `ServerUnavailableError`.
         """
+        with self.in_use():
+            return await self._send(call)
+
+    @contextmanager
+    def in_use(self) -> Generator[None]:
+        """Count a block as a request that is under way."""
         self.calls += 1
         try:
-            return await self._send(call)
+            yield
         finally:
             self.calls -= 1
             self.used = anyio.current_time()
