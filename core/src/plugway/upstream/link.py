@@ -12,7 +12,7 @@ from plugway.upstream import faults
 from plugway.upstream.backoff import Backoff
 from plugway.upstream.calls import Call
 from plugway.upstream.connection import Connection, Connector, Peer
-from plugway.upstream.errors import ConnectFailedError, Fault, NoAnswerError
+from plugway.upstream.errors import ConnectFailedError, Fault, NoAnswerError, ServerTimeoutError
 from plugway.upstream.levels import LEVELS
 from plugway.upstream.status import State, UpstreamStatus
 from plugway_hookspecs import ServerUnavailableError
@@ -211,6 +211,11 @@ class Link:
             return await (await self.connect()).request(call)
         except NoAnswerError as error:
             raise self._unavailable(error.fault) from None
+
+    def timed_out(self, what: str, timeout: float) -> ServerTimeoutError:
+        """Return the error that says what the server did not do within so many seconds."""
+        message = f"server {self.server!r} did not {what} within {timeout:g} s"
+        return ServerTimeoutError(message, server=self.server, timeout=timeout)
 
     def _unavailable(self, fault: Fault) -> ServerUnavailableError:
         message = f"server {self.server!r} {fault}"

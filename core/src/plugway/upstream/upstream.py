@@ -19,7 +19,6 @@ from plugway.upstream.calls import Call
 from plugway.upstream.changes import LIST_CHANGED, RESUMED, UPDATED
 from plugway.upstream.clients import ClientLinks
 from plugway.upstream.connector import SdkConnector
-from plugway.upstream.errors import ServerTimeoutError
 from plugway.upstream.levels import LEVELS, level_index
 from plugway.upstream.link import Link
 from plugway.upstream.slots import Slot
@@ -169,8 +168,7 @@ class Upstream:
                     call.waiting = partial(_waiting, Limit(scope), slot)
                 return await self._send(call, caller, slot)
         did_not = "connect" if self.main.state == "connecting" else f"answer {method}"
-        message = f"server {self.name!r} did not {did_not} within {limit:g} s"
-        raise ServerTimeoutError(message, server=self.name, timeout=limit)
+        raise self.main.timed_out(did_not, limit)
 
     async def watch(
         self,
@@ -184,7 +182,7 @@ class Upstream:
         `started` is called once the server has agreed. Reconnects by itself, and calls `updated`
         for what may have changed meanwhile. Returns when the upstream is closed. Raises
         `ServerError` where the server refuses, and `ServerUnavailableError` where it can't be asked
-        the first time.
+        the first time, or does not answer in time.
         """
         backoff, stands = Backoff(), False
 
@@ -200,7 +198,8 @@ class Upstream:
             began = anyio.current_time()
             try:
                 await self._reach(caller)
-                await follow(self._watching(caller), uris, updated, stand)
+                link, limit = self._watching(caller), self.config.timeout
+                await follow(link, uris, updated, stand, timeout=limit)
             except ServerUnavailableError:
                 if not stands:
                     raise

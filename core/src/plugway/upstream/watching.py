@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any
 
 import anyio
 
 from plugway.upstream.calls import Call
+from plugway.upstream.errors import ServerTimeoutError
 from plugway.upstream.link import Link
 from plugway.upstream.values import as_object, as_strings
 from plugway_hookspecs import PlugwayError, ServerError
@@ -19,20 +21,29 @@ Updated = Callable[[str], None]
 
 
 async def follow(
-    link: Link, uris: Sequence[str], updated: Updated, started: Callable[[], None]
+    link: Link,
+    uris: Sequence[str],
+    updated: Updated,
+    started: Callable[[], None],
+    *,
+    timeout: float = inf,
 ) -> None:
     """Follow resources on one connection until that is over; `started` is called once it stands.
 
-    Raises `ServerError` where the server refuses, and `ServerUnavailableError`.
+    Raises `ServerError` where the server refuses, `ServerTimeoutError` where it has not agreed
+    within `timeout` seconds, and `ServerUnavailableError`.
     """
     connection = await link.connect()
     async with _registered(link, uris, updated):
         if connection.peer.era == "modern":
-            await _listen(link, uris, started)
+            await _listen(link, uris, started, timeout)
             return
         await connection.hears()  # a change right after the answer counts
-        for uri in uris:
-            await _subscribe(link, uri)
+        with anyio.move_on_after(timeout) as patience:
+            for uri in uris:
+                await _subscribe(link, uri)
+        if patience.cancelled_caught:
+            raise link.timed_out("answer resources/subscribe", timeout)
         started()
         await connection.over.wait()
 
@@ -41,12 +52,17 @@ async def follow(
 async def _registered(link: Link, uris: Sequence[str], updated: Updated) -> AsyncGenerator[None]:
     for uri in uris:
         link.watched.setdefault(uri, []).append(updated)
+    answers = True
     try:
         yield
+    except ServerTimeoutError:
+        answers = False
+        raise
     finally:
         over = [uri for uri in uris if _unregister(link, uri, updated)]
         peer = link.peer
-        if over and peer is not None and peer.era == "legacy" and link.state == "up":
+        legacy = peer is not None and peer.era == "legacy"
+        if over and answers and legacy and link.state == "up":
             await _unsubscribe(link, over)
 
 
@@ -80,7 +96,9 @@ async def _unsubscribe(link: Link, uris: Sequence[str]) -> None:
                     return
 
 
-async def _listen(link: Link, uris: Sequence[str], started: Callable[[], None]) -> None:
+async def _listen(
+    link: Link, uris: Sequence[str], started: Callable[[], None], timeout: float
+) -> None:
     refused: list[str] = []
 
     def acknowledged(params: Mapping[str, Any]) -> None:
@@ -89,6 +107,7 @@ async def _listen(link: Link, uris: Sequence[str], started: Callable[[], None]) 
         if refused:
             scope.cancel()
         else:
+            scope.deadline = inf
             started()
 
     call = Call(
@@ -97,8 +116,10 @@ async def _listen(link: Link, uris: Sequence[str], started: Callable[[], None]) 
         on_acknowledged=acknowledged,
         background=True,
     )
-    with anyio.CancelScope() as scope:
+    with anyio.move_on_after(timeout) as scope:
         await link.request(call)
     if refused:
         message = f"the server does not tell of changes of {refused[0]}"
         raise ServerError(message, server=link.server, code=-32602)
+    if scope.cancelled_caught:
+        raise link.timed_out("acknowledge subscriptions/listen", timeout)
