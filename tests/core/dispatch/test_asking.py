@@ -130,6 +130,28 @@ async def test_urls_for_a_client_that_waits_pass_the_hooks_of_questions() -> Non
     ]
 
 
+@pytest.mark.parametrize("modern", [True, False])
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        {"elicitations": None},
+        {"elicitations": {"url": "https://a.example/", "message": "secret"}},
+        {"elicitations": []},
+        {"elicitations": [{"url": "https://a.example/", "message": "a"}, "secret"]},
+        {"elicitations": [{"url": "https://a.example/"}]},
+        {"elicitations": [{"url": ["secret"], "message": "a"}]},
+    ],
+)
+async def test_a_server_that_does_not_say_which_urls_to_visit_is_not_passed_on(
+    data: Any, *, modern: bool
+) -> None:
+    error = ServerError("secret", server="s", code=URL_ELICITATION_REQUIRED, data=data)
+    refused = await refusal(gateway(Server(error)), call(modern=modern))
+    assert (refused.code, refused.data) == (UPSTREAM_ERROR, None)
+    assert refused.message == "Server 's' wants URLs visited first, and does not say which"
+
+
 async def test_a_denied_url_is_a_denied_call() -> None:
     server = Server(url_error("u:1", "https://evil.example/"))
     result = await gateway(server, Rewrites()).handle(call(modern=False))

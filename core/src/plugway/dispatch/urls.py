@@ -1,9 +1,9 @@
 """URLs that a server of 2025-11-25 wants visited first, as a question of 2026-07-28."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
-from plugway.jsonrpc import URL_ELICITATION_REQUIRED
+from plugway.jsonrpc import UPSTREAM_ERROR, URL_ELICITATION_REQUIRED, RpcError
 from plugway.jsonvalues import is_array, is_object
 from plugway_hookspecs import ServerError
 
@@ -11,13 +11,15 @@ from plugway_hookspecs import ServerError
 def url_questions(error: ServerError) -> dict[str, Any] | None:
     """Return the `input_required` result that a "URL elicitation required" error stands for.
 
-    None for any other error. There is no such error since 2026-07-28.
+    None for any other error. There is no such error since 2026-07-28. Raises `RpcError`, without
+    the server's words, where it does not say which URLs: plugins could not see what it asks.
     """
-    if error.code != URL_ELICITATION_REQUIRED or not is_object(error.data):
+    if error.code != URL_ELICITATION_REQUIRED:
         return None
-    wanted = error.data.get("elicitations")
-    if not is_array(wanted) or not wanted:
-        return None
+    wanted = error.data.get("elicitations") if is_object(error.data) else None
+    if not is_array(wanted) or not wanted or not all(_is_of_a_url(each) for each in wanted):
+        message = f"Server {error.server!r} wants URLs visited first, and does not say which"
+        raise RpcError(UPSTREAM_ERROR, message) from error
     questions = {
         f"url-{index}": {
             "method": "elicitation/create",
@@ -27,7 +29,6 @@ def url_questions(error: ServerError) -> dict[str, Any] | None:
             | {"mode": "url"},
         }
         for index, each in enumerate(wanted)
-        if is_object(each)
     }
     return {"resultType": "input_required", "inputRequests": questions}
 
@@ -42,6 +43,11 @@ def with_urls(error: ServerError, questions: Mapping[str, Any]) -> ServerError:
     ]
     data = {**error.data, "elicitations": left}
     return ServerError(error.message, server=error.server, code=error.code, data=data)
+
+
+def _is_of_a_url(wanted: Any) -> TypeGuard[Mapping[str, Any]]:
+    texts = ("url", "message")
+    return is_object(wanted) and all(isinstance(wanted.get(key), str) for key in texts)
 
 
 def _id_of(wanted: Mapping[str, Any]) -> dict[str, Any]:
