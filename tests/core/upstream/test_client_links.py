@@ -13,6 +13,7 @@ from eras import until
 from plugway.config import ServerConfig
 from plugway.dispatch.exchange import Caller
 from plugway.upstream import Upstream, open_upstreams
+from plugway.upstream.clients import MAX_TOLD_BYTES
 from plugway.upstream.link import Link
 from plugway.upstream.pool import Pool
 from plugway_hookspecs import ServerUnavailableError
@@ -235,6 +236,36 @@ async def test_a_client_that_reads_slowly_is_told_only_so_much(
         assert caplog.text.count("floods a client") == 1
         session.close()
         await settled()
+
+
+async def test_what_waits_for_a_client_that_reads_slowly_is_bounded_in_bytes(
+    program: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    def note(letter: str, size: int) -> str:
+        params = f'{{"n":"{letter * size}"}}'
+        return (
+            f'{{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{params}}}'
+        )
+
+    async with opened(program) as upstream:
+        session = Session()
+
+        async def say(*lines: str) -> list[str]:
+            session.slow, session.told = anyio.Event(), []
+            answer = '{"jsonrpc":"2.0","id":ID,"result":{}}'
+            call = {"name": "say", "arguments": {"lines": [*lines, answer]}}
+            await upstream.request("tools/call", call, caller=caller(session))
+            session.slow.set()
+            await settled()
+            return [f"{params['n'][0]}{len(params['n'])}" for _, params in session.told]
+
+        large, half = MAX_TOLD_BYTES + 1, MAX_TOLD_BYTES // 2 - 100
+        assert await say(note("a", large)) == [f"a{large}"]
+        assert not caplog.messages
+        told = await say(note("a", half), note("b", half), *[note("c", half)] * 3, note("d", 1))
+        assert told == [f"a{half}", f"b{half}", "d1"]
+        assert caplog.text.count("floods a client") == 1
+        assert await say(note("a", half), note("b", half)) == [f"a{half}", f"b{half}"]
 
 
 class Made:

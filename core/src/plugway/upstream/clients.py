@@ -21,16 +21,20 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from plugway.config import ServerConfig
 from plugway.dispatch.exchange import Ask, Session
+from plugway.limits import wire_size
 from plugway.upstream.asked import declared_in_session
 from plugway.upstream.calls import Call
 from plugway.upstream.changes import LIST_CHANGED
 from plugway.upstream.connector import SdkConnector, Terms
 from plugway.upstream.link import Link
 from plugway.upstream.pool import Pool, Returns
-from plugway_hookspecs import PlugwayError
+from plugway_hookspecs import NotJsonError, PlugwayError
 
 MAX_TOLD = 1000
 """Notifications that wait for one slow client; what is over is dropped."""
+
+MAX_TOLD_BYTES = 4 * 1024 * 1024
+"""How large they may be together, unless it is one alone."""
 
 TOLD = frozenset({"notifications/message", "notifications/elicitation/complete", *LIST_CHANGED})
 """Notifications that a client gets of its own link; of resources it hears where it asked to."""
@@ -45,14 +49,19 @@ log = logging.getLogger(__name__)
 
 Event = Callable[[Link, str, Mapping[str, Any]], None]
 
+_Told = tuple[str, Mapping[str, Any], int]
+"""Method, params, and bytes of a notification."""
+
 
 @dataclass(slots=True, eq=False)
 class _Open:
     scope: anyio.CancelScope
     drop: Callable[[Link], object]
     session: Session | None
-    tell: MemoryObjectSendStream[tuple[str, Mapping[str, Any]]]
-    told: MemoryObjectReceiveStream[tuple[str, Mapping[str, Any]]]
+    tell: MemoryObjectSendStream[_Told]
+    told: MemoryObjectReceiveStream[_Told]
+    waiting: int = 0
+    """The bytes of what waits to be told."""
     dropped: int = 0
     leaving: bool = False
     """Whether nobody gets it any more."""
@@ -164,7 +173,7 @@ class ClientLinks:
     ) -> Link | None:
         if self._tasks is None or not self._room():
             return None
-        streams = anyio.create_memory_object_stream[tuple[str, Mapping[str, Any]]](MAX_TOLD)
+        streams = anyio.create_memory_object_stream[_Told](MAX_TOLD)
 
         def event(method: str, params: Mapping[str, Any]) -> None:
             self._on_event(link, method, params)
@@ -184,13 +193,19 @@ class ClientLinks:
 
     def _tell(self, opened: _Open, method: str, params: Mapping[str, Any]) -> None:
         gone = anyio.ClosedResourceError, anyio.BrokenResourceError  # the client, that is
+        size = _size(params)
+        fits = not opened.waiting or opened.waiting + size <= MAX_TOLD_BYTES
         try:
-            with suppress(*gone):
-                opened.tell.send_nowait((method, params))
+            if fits:
+                with suppress(*gone):
+                    opened.tell.send_nowait((method, params, size))
+                    opened.waiting += size
+                return
         except anyio.WouldBlock:
-            opened.dropped += 1
-            if opened.dropped == 1:
-                log.warning("server %r floods a client with %s", self.server, method)
+            pass
+        opened.dropped += 1
+        if opened.dropped == 1:
+            log.warning("server %r floods a client with %s", self.server, method)
 
     @staticmethod
     async def _run(link: Link, opened: _Open) -> None:
@@ -198,8 +213,9 @@ class ClientLinks:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(link.run)
                 if opened.session is not None:
-                    async for method, params in opened.told:
+                    async for method, params, size in opened.told:
                         await opened.session.tell(method, params)
+                        opened.waiting -= size
 
     def _room(self) -> bool:
         if len(self._open) >= self.config.session_limit:
@@ -256,6 +272,13 @@ class ClientLinks:
         opened = self._open.pop(link)
         opened.drop(link)
         opened.scope.cancel()
+
+
+def _size(params: Mapping[str, Any]) -> int:
+    try:
+        return wire_size(params)
+    except NotJsonError:  # it may still go alone
+        return MAX_TOLD_BYTES
 
 
 def _digest(roots: Mapping[str, Any]) -> str:
