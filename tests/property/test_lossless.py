@@ -94,7 +94,10 @@ def results(draw: st.DrawFn, method: str) -> dict[str, Any]:
 def progress_messages(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Draw the params of what is said of progress."""
     said = draw(st.lists(MORE_OF_PROGRESS, max_size=3))
-    return [{**draw(FIELDS), "progress": number, **each} for number, each in enumerate(said)]
+    return [
+        {**draw(FIELDS), **draw(META), "progress": number, **each}
+        for number, each in enumerate(said)
+    ]
 
 
 @st.composite
@@ -193,10 +196,8 @@ def without_hop(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_progress(params: dict[str, Any]) -> dict[str, Any]:
-    """Return progress as clients get it: with their own token, and only what MCP has there."""
-    known = {"progress", "total", "message"}
-    kept = {key: value for key, value in params.items() if key in known and value is not None}
-    return {**kept, "progressToken": "t"}
+    """Return progress as clients get it: with their own token."""
+    return {**params, "progressToken": "t"}
 
 
 def without_kind(question: dict[str, Any]) -> dict[str, Any]:

@@ -292,7 +292,7 @@ async def test_a_ping_is_answered() -> None:
 
 
 async def test_the_tools_schema_and_the_clients_listeners_go_along() -> None:
-    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+    async def on_progress(params: dict[str, Any]) -> None:
         return None
 
     async def on_log(params: dict[str, Any]) -> None:
@@ -1109,15 +1109,16 @@ async def test_no_question_comes_as_a_completion() -> None:
 @pytest.mark.parametrize("guarded", [True, False])
 async def test_words_that_no_guard_sees_do_not_pass_it(guarded: bool) -> None:
     heard: list[Any] = []
+    said = {"progress": 1, "total": 2, "message": "s3cret", "x-new": "s3cret"}
 
-    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-        heard.append((progress, total, message))
+    async def on_progress(params: dict[str, Any]) -> None:
+        heard.append(params)
 
     async def on_log(params: dict[str, Any]) -> None:
         heard.append(params)
 
     async def talks(on_progress: Any, on_log: Any, **_: Any) -> dict[str, Any]:
-        await on_progress(1, 2, "s3cret")
+        await on_progress(said)
         if on_log is not None:
             await on_log({"data": "s3cret"})
         return OK
@@ -1126,7 +1127,7 @@ async def test_words_that_no_guard_sees_do_not_pass_it(guarded: bool) -> None:
     dispatcher, server = gateway((after(None), only))
     server.tells["tools/call"] = talks
     await dispatcher.handle(call(on_progress=on_progress, on_log=on_log, log_level="debug"))
-    assert heard == ([(1, 2, None)] if guarded else [(1, 2, "s3cret"), {"data": "s3cret"}])
+    assert heard == ([{"progress": 1, "total": 2}] if guarded else [said, {"data": "s3cret"}])
     assert (server.options["log_level"] is None) == guarded
 
 
@@ -1518,16 +1519,16 @@ async def test_a_wrapper_silences_words_that_it_cannot_see() -> None:
     dispatcher, server = gateway(around(passes))
     said: list[Any] = []
 
-    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-        said.append(message)
+    async def on_progress(params: dict[str, Any]) -> None:
+        said.append(params)
 
     async def tell(**options: Any) -> dict[str, Any]:
-        await options["on_progress"](1, None, "words")
+        await options["on_progress"]({"progress": 1, "message": "words"})
         return OK
 
     server.tells["tools/call"] = tell
     await dispatcher.handle(call(on_progress=on_progress))
-    assert said == [None]
+    assert said == [{"progress": 1}]
 
 
 # what plugins make

@@ -302,8 +302,8 @@ async def test_progress_and_logs_go_to_the_round_that_waits() -> None:
     left = anyio.Event()
 
     def hearing(name: str) -> Json:
-        async def progress(*values: Any) -> None:
-            heard.append((name, *values))
+        async def progress(params: Json) -> None:
+            heard.append((name, params))
 
         async def log(params: Json) -> None:
             heard.append((name, params))
@@ -311,11 +311,11 @@ async def test_progress_and_logs_go_to_the_round_that_waits() -> None:
         return {"on_progress": progress, "on_log": log}
 
     async def asks(park: Park) -> Json:
-        await park.progress(1, None, "first")
+        await park.progress({"progress": 1})
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(park.ask, "roots/list", NOTHING)
             await left.wait()
-            await park.progress(2, None, "while nobody waits")
+            await park.progress({"progress": 2})
             await park.log({"data": "lost"})
         await park.log({"data": "second"})
         return {}
@@ -328,7 +328,7 @@ async def test_progress_and_logs_go_to_the_round_that_waits() -> None:
             await settled()
             parks.resume(park.id, 1, request(**hearing("two")), {key: {}})
             await parks.wait(park)
-    assert heard == [("one", 1, None, "first"), ("two", {"data": "second"})]
+    assert heard == [("one", {"progress": 1}), ("two", {"data": "second"})]
 
 
 async def test_what_a_request_is_answered_from_is_held_until_it_is_over() -> None:

@@ -124,10 +124,10 @@ async def test_every_concurrent_call_gets_its_own_answer(opened: Opened) -> None
 async def test_progress_reaches_its_call_in_order_and_before_the_answer(opened: Opened) -> None:
     seen: list[Any] = []
 
-    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-        for _ in range(20 if progress == 1 else 1):
+    async def on_progress(params: dict[str, Any]) -> None:
+        for _ in range(20 if params["progress"] == 1 else 1):
             await checkpoint()
-        seen.append((progress, total, message))
+        seen.append((params["progress"], params["total"], params["message"]))
 
     with anyio.fail_after(10):
         async with opened() as upstream:

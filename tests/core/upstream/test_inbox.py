@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import anyio
+import pytest
 
 from plugway.upstream.calls import Call, Calls
 from plugway.upstream.inbox import Inbox
@@ -19,10 +20,10 @@ async def test_a_question_is_put_after_what_the_server_has_said_before_it() -> N
     happened: list[str] = []
     reached, go_on = anyio.Event(), anyio.Event()
 
-    async def progress(_: float, __: float | None, message: str | None) -> None:
+    async def progress(params: dict[str, Any]) -> None:
         reached.set()
         await go_on.wait()
-        happened.append(str(message))
+        happened.append(params["message"])
 
     async def ask(method: str, _: Mapping[str, Any]) -> dict[str, Any]:
         happened.append(method)
@@ -72,3 +73,32 @@ async def test_a_question_outlives_a_request_that_it_does_not_belong_to() -> Non
             later.close()
             await answered.wait()
     assert put == ["later", "earlier"]
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ({"progress": 1, "x-new": [None]}, {"progress": 1, "x-new": [None]}),
+        (
+            {"progress": 0.5, "total": 2, "message": ""},
+            {"progress": 0.5, "total": 2, "message": ""},
+        ),
+        ({"progress": 1, "total": None, "message": None}, {"progress": 1}),
+        ({"progress": 1, "total": "2", "message": 3}, {"progress": 1}),
+        ({"progress": "1"}, None),
+        ({}, None),
+    ],
+)
+async def test_progress_arrives_as_it_was_said_where_it_can_be_read(said: Any, heard: Any) -> None:
+    found: list[Any] = []
+
+    async def progress(params: dict[str, Any]) -> None:
+        found.append(params)
+
+    calls = Calls()
+    call = Call("tools/call", on_progress=progress)
+    token = calls.add(call)
+    call.open()
+    inbox = Inbox(calls, ignore, one_client=True)
+    await inbox.receive(Context, "notifications/progress", {**said, "progressToken": token})
+    assert found == ([] if heard is None else [heard])

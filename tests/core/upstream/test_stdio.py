@@ -342,9 +342,9 @@ async def test_a_flood_of_progress_does_not_pile_up(
     seen: list[float] = []
     flooded = anyio.Event()
 
-    async def on_progress(progress: float, *_: Any) -> None:
+    async def on_progress(params: dict[str, Any]) -> None:
         await flooded.wait()
-        seen.append(progress)
+        seen.append(params["progress"])
 
     def progress(number: int) -> str:
         params = f'{{"progressToken":ID,"progress":{number}}}'

@@ -111,9 +111,10 @@ def call(app: App, method: str, name: str, params: Arguments) -> Called:
     config = app.load_config()
     with app.err.status("starting …") as status:
 
-        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        async def on_progress(params: dict[str, Any]) -> None:
+            total, progress = params.get("total"), params["progress"]
             of = f" of {total:g}" if total else ""
-            status.update(printable(f"{name}: {message or f'{progress:g}{of}'}"))
+            status.update(printable(f"{name}: {params.get('message') or f'{progress:g}{of}'}"))
 
         fetch = FETCHES[method]
         return app.run(lambda _: _call(config, fetch, name, params, on_progress))

@@ -296,9 +296,9 @@ def without_words(request: Request) -> Request:
     """Let only the numbers of a server's progress through: no guard sees what it says meanwhile."""
     report = request.on_progress
 
-    async def numbers(progress: float, total: float | None, _: str | None) -> None:
+    async def numbers(params: dict[str, Any]) -> None:
         if report is not None:
-            await report(progress, total, None)
+            await report({key: params[key] for key in ("progress", "total") if key in params})
 
     on_progress: Progress | None = numbers if report else None
     return replace(request, on_progress=on_progress, on_log=None, log_level=None)

@@ -10,7 +10,11 @@ from plugway_hookspecs import Client, Principal
 from plugway_hookspecs.context import ANONYMOUS
 from plugway_hookspecs.frozen import EMPTY
 
-Progress = Callable[[float, float | None, str | None], Awaitable[None]]
+Progress = Callable[[dict[str, Any]], Awaitable[None]]
+"""Takes the params of `notifications/progress`, without the token, which each hop has its own of.
+
+There is a number in `progress`; `total` is one, and `message` a string, where they are there.
+"""
 Log = Callable[[dict[str, Any]], Awaitable[None]]
 Ask = Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 """Puts a request to the client (method, params), and returns the raw result.
@@ -80,7 +84,7 @@ class Request:
     principal: Principal = ANONYMOUS
     headers: Mapping[str, str] = EMPTY
     on_progress: Progress | None = None
-    """Takes progress, total and message; None when the client did not ask for progress."""
+    """None when the client did not ask for progress."""
     on_log: Log | None = None
     """Takes the params of `notifications/message`."""
     log_level: str | None = None

@@ -117,10 +117,10 @@ class Park:
         self._request = None
         self.scope.deadline = anyio.current_time() + seconds
 
-    async def progress(self, progress: float, total: float | None, message: str | None) -> None:
+    async def progress(self, params: dict[str, Any]) -> None:
         """Pass progress on to the round that waits, if one does."""
         if self._request is not None and self._request.on_progress is not None:
-            await self._request.on_progress(progress, total, message)
+            await self._request.on_progress(params)
 
     async def log(self, params: dict[str, Any]) -> None:
         """Pass a log message on to the round that waits, if one does."""

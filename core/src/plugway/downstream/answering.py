@@ -104,16 +104,9 @@ class Answering:
             return answer, ERROR_CODE_HTTP_STATUS.get(error.code, 200)
         return answer, 200
 
-    async def _progress(self, progress: float, total: float | None, message: str | None) -> None:
-        params: dict[str, Any] = {
-            "progressToken": self._asked.progress_token,
-            "progress": progress,
-        }
-        if total is not None:
-            params["total"] = total
-        if message is not None:
-            params["message"] = message
-        await self._notify("notifications/progress", params)
+    async def _progress(self, params: dict[str, Any]) -> None:
+        token = self._asked.progress_token
+        await self._notify("notifications/progress", {**params, "progressToken": token})
 
     async def _log(self, params: dict[str, Any]) -> None:
         if wants_level(self._asked.request.log_level, params.get("level")):

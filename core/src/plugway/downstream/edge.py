@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from mcp.server import Server
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
+from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp.shared.subscriptions import event_from_wire
 from mcp_types import methods
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -210,7 +211,8 @@ class Edge:
         http = context.request
         headers = EMPTY if http is None else without_credentials(http.headers)
         meta: Mapping[str, Any] = params.get("_meta") or {}
-        on_progress = _progress(context) if "progressToken" in meta else None
+        token = progress_token_from_params(params)
+        on_progress = None if token is None else _progress(context, token)
         view = self._endpoint(context).view
         if modern:
             given = meta.get(mcp_types.CLIENT_CAPABILITIES_META_KEY)
@@ -285,8 +287,12 @@ def _validate(context: Context) -> None:
         raise MCPError(INVALID_PARAMS, message) from None
 
 
-def _progress(context: Context) -> Progress:
-    async def report(progress: float, total: float | None, message: str | None) -> None:
-        await context.session.report_progress(progress, total, message)
+def _progress(context: Context, token: str | int) -> Progress:
+    """Forward progress under the client's own token, on the stream of its request."""
 
-    return report
+    async def forward(params: dict[str, Any]) -> None:
+        await outbound_of(context).notify(
+            "notifications/progress", {**params, "progressToken": token}
+        )
+
+    return forward

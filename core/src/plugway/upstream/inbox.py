@@ -128,11 +128,14 @@ class Inbox:
 
     async def _progress(self, params: Mapping[str, Any]) -> None:
         call = self._calls.get(params.get("progressToken"))
-        progress = as_number(params.get("progress"))
-        if call is not None and call.on_progress is not None and progress is not None:
-            message = params.get("message")
-            text = message if isinstance(message, str) else None
-            await call.deliver(call.on_progress, progress, as_number(params.get("total")), text)
+        if call is None or call.on_progress is None or as_number(params.get("progress")) is None:
+            return
+        told = {key: value for key, value in params.items() if key != "progressToken"}
+        if as_number(told.get("total")) is None:
+            told.pop("total", None)
+        if not isinstance(told.get("message"), str):
+            told.pop("message", None)
+        await call.deliver(call.on_progress, told)
 
     async def _log(self, params: dict[str, Any]) -> None:
         # over stdio nothing says to which call a message belongs; it may be another client's, late
