@@ -11,7 +11,7 @@ from plugway.dispatch.exchange import Request
 from plugway.dispatch.parking import Park, Parks, open_parks
 from plugway.generation import Generation
 from plugway.jsonrpc import INVALID_PARAMS, TOO_MANY, RpcError
-from plugway_hookspecs import Client, ServerUnavailableError
+from plugway_hookspecs import Client, Principal, ServerUnavailableError
 
 Json = dict[str, Any]
 NOTHING: Json = {}
@@ -273,6 +273,31 @@ async def test_only_so_many_requests_are_parked(monkeypatch: pytest.MonkeyPatch)
             started(parks, asks_once)
     with pytest.raises(RpcError, match="try again later"):
         started(Parks(), asks_once)  # where nothing can be parked
+
+
+async def test_no_user_parks_as_many_requests_as_there_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parking, "MAX_PARKED_BY_ONE", 2)
+    ann, bob = (Principal(name) for name in ("ann", "bob"))
+    with anyio.fail_after(5):
+        async with open_parks(60) as parks:
+            parked = [started(parks, asks_once, principal=ann) for _ in range(2)]
+            with pytest.raises(RpcError, match="Too many of your requests") as caught:
+                started(parks, asks_once, principal=ann)
+            assert caught.value.code == TOO_MANY
+            started(parks, asks_once, principal=bob)
+            for _ in range(3):  # who is not known may be many
+                started(parks, asks_once)
+            parks.give_up(parked[0])
+            (key,) = (await parks.wait(parked[1]))["inputRequests"]
+            started(parks, asks_once, principal=ann)
+            parks.resume(parked[1].id, 1, request(principal=ann), {key: {}})
+            await parks.wait(parked[1])
+            started(parks, asks_once, principal=ann)
+            await settled()
+            with pytest.raises(RpcError, match="Too many of your requests"):
+                started(parks, asks_once, principal=ann)
 
 
 async def test_a_server_can_ask_only_so_much_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from plugway_hookspecs import (
     Client,
     Context,
     Operation,
+    Principal,
     ResourceSubscribe,
     Respond,
     ServerError,
@@ -92,7 +93,7 @@ class Watches:
         self.followed: list[tuple[str, str, str]] = []
         self.removed: list[str] = []
 
-    async def add(self, uri: str, server: str, inward: str) -> None:
+    async def add(self, uri: str, server: str, inward: str, principal: Principal) -> None:
         self.followed.append((uri, server, inward))
 
     def remove(self, uri: str) -> None:

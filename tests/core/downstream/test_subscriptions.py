@@ -17,8 +17,10 @@ from plugway.executor.compiler import compile_chains
 from plugway.federation.catalog import Catalog, Member
 from plugway.federation.federation import Federation
 from plugway.generation import Generation
+from plugway.jsonrpc import TOO_MANY, RpcError
 from plugway.testing.memory import MemoryServer
-from plugway_hookspecs import Client, ServerError
+from plugway_hookspecs import Client, Principal, ServerError
+from plugway_hookspecs.context import ANONYMOUS
 
 
 class Server(MemoryServer):
@@ -118,14 +120,14 @@ async def test_who_follows_what_a_server_takes_back_can_follow_it_again() -> Non
         async with anyio.create_task_group() as tasks:
             subscriptions.tasks = tasks
             for client in (session, stream):
-                await client.add("m://x", "a", "m://x")
+                await client.add("m://x", "a", "m://x", ANONYMOUS)
             assert (len(subscriptions), len(a.watching)) == (1, 1)
             a.refusal = ServerError("no more", server="a", code=-32602)
             a.closed.set()
             await until(lambda: not len(subscriptions))
             a.closed, a.refusal = anyio.Event(), None
             for client in (session, stream):
-                await client.add("m://x", "a", "m://x")
+                await client.add("m://x", "a", "m://x", ANONYMOUS)
                 assert len(a.watching) == 1
                 client.close()
                 await until(lambda: not a.watching)
@@ -175,3 +177,43 @@ async def test_who_waits_for_the_end_of_a_session_that_is_over_is_told_at_once()
     take_back = session.on_close(lambda: told.append("after"))
     take_back()
     assert told == ["before", "after"]
+
+
+async def test_no_session_and_no_user_follows_what_there_is_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_FOLLOWED_IN_SESSION", 2)
+    monkeypatch.setattr(module, "MAX_FOLLOWED_BY_ONE", 3)
+    subscriptions = Subscriptions(Dispatcher(generation_of(Server("a")), server_info={}))
+    ann, bob = Principal("ann", "t"), Principal("bob", "t")
+
+    async def add(client: Session | Stream, uri: str, who: Principal) -> str:
+        try:
+            await client.add(uri, "a", uri, who)
+        except RpcError as error:
+            return error.message if error.code == TOO_MANY else repr(error)
+        return ""
+
+    in_session = "At most 2 resources can be subscribed to in one session; "
+    by_one = "At most 3 resources can be subscribed to by one user; "
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            subscriptions.tasks = tasks
+            one, other = session_of(subscriptions), session_of(subscriptions)
+            stream = Stream(subscriptions, None)
+            for uri in ("m://1", "m://1", "m://2"):
+                assert await add(one, uri, ann) == ""
+            assert (await add(one, "m://3", ann)).startswith(in_session)
+            assert await add(other, "m://1", ann) == ""
+            for client in (other, stream):
+                assert (await add(client, "m://3", ann)).startswith(by_one)
+            assert await add(stream, "m://3", bob) == ""
+            for number in range(9):  # who is not known may be many
+                assert await add(stream, f"n://{number}", ANONYMOUS) == ""
+            one.remove("m://1")
+            assert await add(stream, "m://4", ann) == ""
+            for client in (one, other, stream):
+                client.close()
+            for uri in ("m://1", "m://2"):
+                assert await add(session_of(subscriptions), uri, ann) == ""
+            tasks.cancel_scope.cancel()

@@ -60,8 +60,8 @@ class Caller:
 class Watches(Protocol):
     """The resources that one client follows, by the URIs that it uses."""
 
-    async def add(self, uri: str, server: str, inward: str) -> None:
-        """Follow a resource, which the server knows as `inward`.
+    async def add(self, uri: str, server: str, inward: str, principal: Principal) -> None:
+        """Follow a resource, which the server knows as `inward`, for who is asking.
 
         Raises what the server answers instead.
         """

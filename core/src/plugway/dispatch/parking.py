@@ -15,11 +15,14 @@ from anyio.abc import TaskGroup
 from plugway.dispatch.exchange import Request
 from plugway.dispatch.sealing import replayed
 from plugway.jsonrpc import TOO_MANY, RpcError
+from plugway.shares import Shares, user_of
 from plugway_hookspecs.frozen import EMPTY
 
 MAX_PARKED = 1000
 """How many requests may be parked; each keeps a server busy."""
 
+MAX_PARKED_BY_ONE = 250
+"""How many of them may be of one user, where it is known who is asking."""
 
 MAX_PENDING = 100
 """How many questions of one request may wait for their answers."""
@@ -28,8 +31,9 @@ MAX_PENDING = 100
 class Park:
     """One request, from its first round to its last."""
 
-    def __init__(self, request: Request) -> None:
-        """Begin with the request of the first round."""
+    def __init__(self, request: Request, give_back: Callable[[], None]) -> None:
+        """Begin with the request of the first round; `give_back` is called when it is forgotten."""
+        self.give_back = give_back
         self.id = token_urlsafe(18)
         self.turn = 0
         """How often it has been left to the client."""
@@ -132,6 +136,10 @@ class Park:
         self._changed = anyio.Event()
 
 
+_TOO_MANY_BY_ONE = (
+    "Too many of your requests wait for your answers; answer some, or try again later"
+)
+
 _OF_A_PUSH = frozenset({"_meta", "elicitationId", "task"})
 """What belongs to the push of a question, not to the question."""
 
@@ -148,6 +156,7 @@ class Parks:
         self.ttl = ttl
         self._tasks = tasks
         self._parks: dict[str, Park] = {}
+        self._shares = Shares(MAX_PARKED_BY_ONE, _TOO_MANY_BY_ONE)
 
     def __len__(self) -> int:
         return len(self._parks)
@@ -162,7 +171,7 @@ class Parks:
         if self._tasks is None or len(self._parks) >= MAX_PARKED:
             message = "Too many requests wait for answers of their clients; try again later"
             raise RpcError(TOO_MANY, message)
-        park = Park(request)
+        park = Park(request, self._shares.take(user_of(request.principal)))
         self._parks[park.id] = park
         self._tasks.start_soon(self._run, park, send, held)
         return park
@@ -181,7 +190,7 @@ class Parks:
             await park.run(sent())
         finally:
             if park.left:
-                self._parks.pop(park.id, None)
+                self._forget(park)
 
     def resume(
         self,
@@ -199,8 +208,12 @@ class Parks:
 
     def give_up(self, park: Park) -> None:
         """End a request that nobody will come back for."""
-        self._parks.pop(park.id, None)
+        self._forget(park)
         park.scope.cancel()
+
+    def _forget(self, park: Park) -> None:
+        self._parks.pop(park.id, None)
+        park.give_back()
 
     async def wait(self, park: Park) -> dict[str, Any]:
         """Return what a round comes to; the request ends with the round, unless it is parked."""

@@ -71,7 +71,8 @@ async def _watch(
     if request.watches is None:
         raise RpcError(METHOD_NOT_FOUND, "The client can't be told of changes")
     _, target = await before_subscribing(parts, without_hop_meta(params), operation, request.caller)
-    await request.watches.add(str(params.get("uri")), target.member.name, target.inward)
+    server, uri = target.member.name, str(params.get("uri"))
+    await request.watches.add(uri, server, target.inward, request.principal)
 
 
 async def before_subscribing(

@@ -20,7 +20,7 @@ from plugway.federation.naming import rename_app, rename_uris
 from plugway.foreign import NAME
 from plugway.jsonvalues import is_array, is_object
 from plugway.methods import COMPLETION, FETCHES, LISTINGS, SUBSCRIPTION, Kind
-from plugway_hookspecs import Operation, PlugwayError, ServerError
+from plugway_hookspecs import Operation, PlugwayError, Principal, ServerError
 
 _LISTEN = "subscriptions/listen"
 _URIS = "resourceSubscriptions"
@@ -139,8 +139,8 @@ class _Renamed:
         self._names = names
         """From federated URIs to those of the client."""
 
-    async def add(self, uri: str, server: str, inward: str) -> None:
-        await self._watches.add(self._names[uri], server, inward)
+    async def add(self, uri: str, server: str, inward: str, principal: Principal) -> None:
+        await self._watches.add(self._names[uri], server, inward, principal)
 
     def remove(self, uri: str) -> None:
         self._watches.remove(self._names[uri])

@@ -12,15 +12,11 @@ from plugway.dispatch.extending import guarded
 from plugway.downstream.asking import put
 from plugway.downstream.endpoints import endpoint_of
 from plugway.downstream.subscriptions import Subscriptions
-from plugway.jsonrpc import TOO_MANY, RpcError
 from plugway.jsonvalues import is_object
 from plugway.upstream.levels import LEVELS
-from plugway_hookspecs import Client
+from plugway_hookspecs import Client, Principal
 
 Context = ServerRequestContext[Any, Any]
-
-MAX_WATCHED = 1000
-"""How many resources one client may follow."""
 
 
 def wants_level(wanted: str | None, level: Any) -> bool:
@@ -93,15 +89,16 @@ class Session:
         finally:
             self._telling = False
 
-    async def add(self, uri: str, server: str, inward: str) -> None:
+    async def add(self, uri: str, server: str, inward: str, principal: Principal) -> None:
         """Follow a resource for the client."""
         if uri in self._watched:
             return
-        if len(self._watched) >= MAX_WATCHED:
-            message = f"At most {MAX_WATCHED} resources can be subscribed to in one session"
-            raise RpcError(TOO_MANY, message)
         stop = await self._subscriptions.follow(
-            uri, server, inward, self.caller, updated=self._updated, over=self.remove
+            *(uri, server, inward, self.caller),
+            principal=principal,
+            session=self,
+            updated=self._updated,
+            over=self.remove,
         )
         if self._closed or uri in self._watched:
             stop()

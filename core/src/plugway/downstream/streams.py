@@ -20,6 +20,7 @@ from mcp_types import (
 
 from plugway.dispatch.exchange import Caller
 from plugway.downstream.subscriptions import Subscriptions
+from plugway_hookspecs import Principal
 
 
 class Stream:
@@ -39,11 +40,14 @@ class Stream:
         self._untold: dict[ServerEvent, None] = {}
         self._heard = anyio.Event()
 
-    async def add(self, uri: str, server: str, inward: str) -> None:
+    async def add(self, uri: str, server: str, inward: str, principal: Principal) -> None:
         """Follow a resource."""
         self.remove(uri)
         self._watched[uri] = await self._subscriptions.follow(
-            uri, server, inward, self._caller, updated=self._updated, over=self.remove
+            *(uri, server, inward, self._caller),
+            principal=principal,
+            updated=self._updated,
+            over=self.remove,
         )
 
     def remove(self, uri: str) -> None:

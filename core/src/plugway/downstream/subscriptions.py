@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Hashable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,10 +13,18 @@ from plugway.dispatch.dispatcher import Dispatcher
 from plugway.dispatch.exchange import Caller
 from plugway.dispatch.routing import UpstreamCalls
 from plugway.jsonrpc import TOO_MANY, UPSTREAM_UNAVAILABLE, RpcError
-from plugway_hookspecs import PlugwayError, ServerUnavailableError
+from plugway.shares import Shares, user_of
+from plugway_hookspecs import PlugwayError, Principal, ServerUnavailableError
+from plugway_hookspecs.context import ANONYMOUS
 
 MAX_FOLLOWED = 10_000
 """How many resources are followed for all clients together."""
+
+MAX_FOLLOWED_BY_ONE = 2500
+"""How many of them one user may follow, where it is known who is asking."""
+
+MAX_FOLLOWED_IN_SESSION = 1000
+"""How many of them may be followed in one session."""
 
 RETRY_SECONDS = 1.0
 """How long to wait before a server that a reload has replaced is looked for again."""
@@ -59,6 +68,13 @@ class Subscriptions:
         self.tasks: anyio.abc.TaskGroup | None = None
         self.dispatcher = dispatcher
         self._followed: dict[_Key, _Followed] = {}
+        at_most = "At most {} resources can be subscribed to {}; unsubscribe from others first"
+        self._of_users = Shares(
+            MAX_FOLLOWED_BY_ONE, at_most.format(MAX_FOLLOWED_BY_ONE, "by one user")
+        )
+        self._of_sessions = Shares(
+            MAX_FOLLOWED_IN_SESSION, at_most.format(MAX_FOLLOWED_IN_SESSION, "in one session")
+        )
         self._missing: set[str] = set()
 
     def __len__(self) -> int:
@@ -71,15 +87,35 @@ class Subscriptions:
         inward: str,
         caller: Caller | None,
         *,
+        principal: Principal = ANONYMOUS,
+        session: Hashable | None = None,
         updated: Told,
         over: Told,
     ) -> Callable[[], None]:
         """Call `updated` with `uri` whenever the resource changes; return the way to stop that.
 
         `inward` is the server's own URI. Clients whose requests take the same link to the server
-        share one subscription. Raises what the server answers instead; where it takes back later
-        what it has agreed to, `over` is called, after a last `updated`.
+        share one subscription. Raises what the server answers instead, and `RpcError` where there
+        are too many, of all or of this user or session; where the server takes back later what it
+        has agreed to, `over` is called, after a last `updated`.
         """
+        with ExitStack() as shares:
+            shares.callback(self._of_sessions.take(session))
+            shares.callback(self._of_users.take(user_of(principal)))
+            stop = await self._follow(uri, server, inward, caller, updated=updated, over=over)
+            shares.callback(stop)
+            return shares.pop_all().close
+
+    async def _follow(
+        self,
+        uri: str,
+        server: str,
+        inward: str,
+        caller: Caller | None,
+        *,
+        updated: Told,
+        over: Told,
+    ) -> Callable[[], None]:
         upstream = self.dispatcher.generation.upstreams.get(server)
         link: Hashable = None if upstream is None else upstream.link(caller)
         key = link, server, inward  # URIs of clients depend on the endpoint
