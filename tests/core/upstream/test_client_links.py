@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -113,6 +114,27 @@ async def test_clients_that_can_be_asked_nothing_share_the_main_link(
             assert upstream.link(each) is upstream.main
             assert not upstream.pushes(each)
         assert upstream.sessions == 0
+
+
+async def test_what_may_be_asked_is_worked_out_once_for_each_client_and_permission() -> None:
+    configs = {
+        "all": ServerConfig(command="x"),
+        "some": ServerConfig(command="x", asks=["roots", "sampling"]),
+        "same": ServerConfig(command="x", asks=["sampling", "roots"]),
+    }
+    upstreams = {name: Upstream(name, config) for name, config in configs.items()}
+    one = caller(capabilities={"elicitation": {}, "roots": {}, "x": {}})
+    asks = {name: upstream.asks(one) for name, upstream in upstreams.items()}
+    assert asks == {
+        "all": {"elicitation": {}, "roots": {}},
+        "some": {"roots": {}},
+        "same": {"roots": {}},
+    }
+    assert asks["some"] is asks["same"]
+    for name, upstream in upstreams.items():
+        assert upstream.asks(one) is asks[name]
+        assert upstream.asks(replace(one, roots={"roots": []})) is asks[name]
+        assert upstream.asks(caller()) is not asks[name]
 
 
 async def test_beyond_the_limit_clients_share_the_main_link(

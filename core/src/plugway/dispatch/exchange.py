@@ -1,7 +1,7 @@
 """A client's request as the dispatcher takes it: plain JSON values, whatever the transport."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from plugway.federation.view import WHOLE, View
@@ -55,6 +55,10 @@ class Caller:
     """The client's session; None for clients of the stateless era (2026-07-28)."""
     roots: Mapping[str, Any] | None = None
     """What a client of the stateless era has said of its roots, in an earlier round."""
+    asks: dict[frozenset[str], Mapping[str, Any]] = field(
+        default_factory=dict[frozenset[str], Mapping[str, Any]]
+    )
+    """What servers may ask it, by what is allowed to them: upstreams keep it here."""
 
 
 class Watches(Protocol):

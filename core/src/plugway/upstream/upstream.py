@@ -53,6 +53,7 @@ class Upstream:
             name, config, self._event, self._connected, self._asked_of_nobody
         )
         self._slots = anyio.Semaphore(config.max_concurrency, fast_acquire=True)
+        self._may_ask: frozenset[str] = frozenset(config.asks)
         self._listeners: dict[object, Listener] = {}
         self._wants_roots = False
         """Whether it has asked a client of the stateless era for its roots."""
@@ -119,7 +120,12 @@ class Upstream:
 
     def asks(self, caller: Caller | None) -> Mapping[str, Any]:
         """Return what the server may ask a client: the capabilities that it is told of."""
-        return EMPTY if caller is None else asked_of(caller.capabilities, self.config.asks)
+        if caller is None:
+            return EMPTY
+        asks = caller.asks.get(self._may_ask)
+        if asks is None:  # several times in each request
+            asks = caller.asks[self._may_ask] = asked_of(caller.capabilities, self._may_ask)
+        return asks
 
     def pushes(self, caller: Caller | None) -> bool:
         """Whether the server asks the client in the middle of a request, and waits."""
