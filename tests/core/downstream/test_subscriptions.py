@@ -1,74 +1,20 @@
 """Who hears of which resource, where clients of several endpoints have names of their own."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import anyio
 import pytest
+from followed import Server, generation_of
 from mcp.server.connection import Connection
 
 from plugway.dispatch.dispatcher import Dispatcher
-from plugway.dispatch.exchange import Caller
 from plugway.downstream import subscriptions as module
 from plugway.downstream.sessions import Session
 from plugway.downstream.streams import Stream
 from plugway.downstream.subscriptions import Subscriptions
-from plugway.executor.compiler import compile_chains
-from plugway.federation.catalog import Catalog, Member
-from plugway.federation.federation import Federation
-from plugway.generation import Generation
 from plugway.jsonrpc import TOO_MANY, RpcError
-from plugway.testing.memory import MemoryServer
 from plugway_hookspecs import Client, Principal, ServerError
 from plugway_hookspecs.context import ANONYMOUS
-
-
-class Server(MemoryServer):
-    """A server whose resources change when the test says so."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.watching: list[Callable[[str], None]] = []
-        self.closed = anyio.Event()
-        self.refusal: ServerError | None = None
-
-    async def request(
-        self, method: str, params: Mapping[str, Any] | None = None, **options: Any
-    ) -> dict[str, Any]:
-        raise AssertionError
-
-    async def watch(
-        self,
-        uris: Sequence[str],
-        caller: Caller | None,
-        updated: Callable[[str], None],
-        started: Callable[[], None],
-    ) -> None:
-        self.watching.append(updated)
-        started()
-        try:
-            await self.closed.wait()
-        finally:
-            self.watching.remove(updated)
-        if self.refusal is not None:
-            raise self.refusal
-
-
-class NoChains:
-    def chain(self, hook: str) -> Any:
-        return compile_chains([])[hook]
-
-
-def generation_of(*servers: Server) -> Generation:
-    members = [Member(server, server.name, 5) for server in servers]
-    return Generation(
-        Catalog(members),
-        {server.name: server for server in servers},
-        NoChains(),
-        Federation(members, None, lambda name: ""),
-        request_timeout=5,
-        max_payload_bytes=10_000,
-    )
 
 
 def session_of(subscriptions: Subscriptions) -> Session:
@@ -123,9 +69,9 @@ async def test_who_follows_what_a_server_takes_back_can_follow_it_again() -> Non
                 await client.add("m://x", "a", "m://x", ANONYMOUS)
             assert (len(subscriptions), len(a.watching)) == (1, 1)
             a.refusal = ServerError("no more", server="a", code=-32602)
-            a.closed.set()
+            a.end.set()
             await until(lambda: not len(subscriptions))
-            a.closed, a.refusal = anyio.Event(), None
+            a.refusal = None
             for client in (session, stream):
                 await client.add("m://x", "a", "m://x", ANONYMOUS)
                 assert len(a.watching) == 1
@@ -151,7 +97,7 @@ async def test_a_server_that_is_missing_for_a_moment_is_followed_when_it_is_back
                     uri, "a", uri, None, updated=heard.append, over=over.append
                 )
             dispatcher.generation = generation_of()
-            a.closed.set()
+            a.end.set()
             await until(lambda: bool(caplog.messages))
             dispatcher.generation = generation_of(again)
             await until(lambda: len(again.watching) == 2)
@@ -159,7 +105,7 @@ async def test_a_server_that_is_missing_for_a_moment_is_followed_when_it_is_back
             assert len(caplog.messages) == 1
             monkeypatch.setattr(module, "MISSING_SECONDS", 0.05)
             dispatcher.generation = generation_of()
-            again.closed.set()
+            again.end.set()
             await until(lambda: len(over) == 2)
             assert len(subscriptions) == 0
             assert len([each for each in caplog.records if each.levelname == "WARNING"]) == 2
