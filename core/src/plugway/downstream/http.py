@@ -25,6 +25,7 @@ from plugway.downstream.edge import Edge
 from plugway.downstream.endpoints import Endpoints
 from plugway.downstream.events import Events
 from plugway.downstream.fields import fields_of
+from plugway.downstream.gone import Gone
 from plugway.downstream.posts import Posts
 from plugway.downstream.routes import Plugins, plugin_routes
 from plugway.downstream.stateless import Stateless
@@ -60,7 +61,7 @@ def http_app(edge: Edge, settings: GatewayConfig, plugins: Plugins) -> ASGIApp:
     )
     edge.server.middleware.insert(0, events.follow)
     served.router.lifespan_context = _following(served, edge)
-    endpoint: ASGIApp = Posts(served, events)
+    endpoint: ASGIApp = Gone(Posts(served, events))
     if settings.fast_lane:
         endpoint = Stateless(endpoint, settings.path, edge.dispatcher, security)
     admitted = Admission(served, endpoint, settings, events)

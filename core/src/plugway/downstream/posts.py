@@ -42,9 +42,6 @@ class Posts:
         async def again() -> Message:
             return unread.pop() if unread else await receive()
 
-        if first["type"] != "http.request" or first.get("more_body"):  # the client has gone
-            await self._app(scope, again, send)
-            return
         try:
             request_id = _request_id(from_json(first["body"]))
         except ValidationError:
