@@ -340,9 +340,11 @@ async def test_progress_and_logs_go_to_the_round_that_waits() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(park.ask, "roots/list", NOTHING)
             await left.wait()
-            await park.progress({"progress": 2})
+            for number in (2, 3):
+                await park.progress({"progress": number})
             await park.log({"data": "lost"})
         await park.log({"data": "second"})
+        await park.progress({"progress": 4})
         return {}
 
     with anyio.fail_after(5):
@@ -353,7 +355,49 @@ async def test_progress_and_logs_go_to_the_round_that_waits() -> None:
             await settled()
             parks.resume(park.id, 1, request(**hearing("two")), {key: {}})
             await parks.wait(park)
-    assert heard == [("one", {"progress": 1}), ("two", {"data": "second"})]
+    assert heard == [
+        ("one", {"progress": 1}),
+        ("two", {"progress": 3}),
+        ("two", {"data": "second"}),
+        ("two", {"progress": 4}),
+    ]
+
+
+@pytest.mark.parametrize("later", [True, False])
+async def test_progress_that_a_client_has_missed_is_told_once_and_only_if_it_is_the_latest(
+    later: bool,
+) -> None:
+    heard: list[Any] = []
+    left, reported = anyio.Event(), anyio.Event()
+
+    async def progress(params: Json) -> None:
+        heard.append(params["progress"])
+
+    async def asks(park: Park) -> Json:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(park.ask, "roots/list", NOTHING)
+            await left.wait()
+            await park.progress({"progress": 1})
+        if later:
+            await park.progress({"progress": 2})
+            reported.set()
+        await park.ask("roots/list", NOTHING)
+        return {}
+
+    with anyio.fail_after(5):
+        async with open_parks(60) as parks:
+            park = started(parks, asks)
+            (key,) = (await parks.wait(park))["inputRequests"]
+            left.set()
+            await settled()
+            parks.resume(park.id, 1, request(on_progress=progress), {key: {}})
+            if later:
+                await reported.wait()
+            (key,) = (await parks.wait(park))["inputRequests"]
+            parks.resume(park.id, 2, request(on_progress=progress), {key: {}})
+            assert await parks.wait(park) == {}
+            parks.give_up(park)
+    assert heard == ([2] if later else [1])
 
 
 async def test_what_a_request_is_answered_from_is_held_until_it_is_over() -> None:

@@ -39,6 +39,8 @@ class Park:
         """How often it has been left to the client."""
         self.scope = anyio.CancelScope()
         self._request: Request | None = request
+        self._late: dict[str, Any] | None = None
+        """Progress that the server has reported while the client was away."""
         self._asked = 0
         self._pending: dict[str, dict[str, Any]] = {}
         self._answers: dict[str, dict[str, Any] | RpcError] = {}
@@ -94,6 +96,8 @@ class Park:
 
     async def next_turn(self) -> dict[str, Any]:
         """Return the server's answer, or an `input_required` result with what it asks."""
+        if self._late is not None:
+            await self.progress(self._late)
         while not self.done and not self._pending:
             await self._changed.wait()
         if self._error is not None:
@@ -122,8 +126,12 @@ class Park:
         self.scope.deadline = anyio.current_time() + seconds
 
     async def progress(self, params: dict[str, Any]) -> None:
-        """Pass progress on to the round that waits, if one does."""
-        if self._request is not None and self._request.on_progress is not None:
+        """Pass progress on to the round that waits, or keep the latest for the next one."""
+        if self._request is None:
+            self._late = params
+            return
+        self._late = None  # this is later
+        if self._request.on_progress is not None:
             await self._request.on_progress(params)
 
     async def log(self, params: dict[str, Any]) -> None:
