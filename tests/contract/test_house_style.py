@@ -36,6 +36,9 @@ CATCH_ALL = {
     "plugway/upstream/connector.py": "whatever a transport raises is the server's failure",
     "plugway/executor/wrapping.py": "calls plugins",
     "plugway/audit/entries.py": "reads what plugins gave to the record",
+    "plugway/http1/dialling.py": "closes its sockets and raises again",
+    "plugway/http1/pool.py": "closes the connection and raises again",
+    "plugway/http1/response.py": "closes the connection and raises again",
     "plugway_external_bridge/client/breaker.py": "counts failures and raises them again",
 }
 """Who may catch everything, and why."""

@@ -387,6 +387,20 @@ async def test_who_does_not_read_holds_the_server_back(serve: Serve, pool_of: Op
         assert len(await response.read(100_000_000)) == 100_000_000
 
 
+async def test_a_body_that_nobody_read_does_not_stop_the_next_one(
+    serve: Serve, pool_of: OpenPool
+) -> None:
+    body = bytes(200_000)
+    async with serve(answering(OK + b"content-length: 200000\r\n\r\n" + body)) as server:
+        pool = pool_of(server)
+        for _ in range(5):
+            response = await post(pool)
+            for _ in range(50):  # until all of it has come, or what is held back
+                await anyio.lowlevel.checkpoint()
+            response.close()
+            assert await text(pool) == body
+
+
 async def test_a_closed_response_has_nothing_more(serve: Serve, pool_of: OpenPool) -> None:
     async def script(peer: Any) -> None:
         await peer.request()

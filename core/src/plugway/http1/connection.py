@@ -76,7 +76,9 @@ class Connection(asyncio.Protocol):
     def usable(self) -> bool:
         """Whether another request may go over it: it is open, and nothing is under way."""
         transport = self._transport
-        if self._lost or transport is None or not (self.complete and self.keep_alive):
+        if transport is None or self._lost or self._paused:
+            return False
+        if not (self.complete and self.keep_alive):
             return False
         return not transport.is_closing() and transport.get_write_buffer_size() == 0
 
