@@ -72,6 +72,7 @@ async def turns(number: int = 20) -> None:
         (b"POST", b"/", [(b"transfer-encoding", b"chunked")]),
         (b"POST", b"/ HTTP/1.1\r\n", []),
         (b"POST", b"", []),
+        (b"POST", b"http://elsewhere/", []),
         (b"PO ST", b"/", []),
     ],
 )
@@ -400,6 +401,24 @@ async def test_a_refused_body_is_not_sent_on(serve: Serve, pool_of: OpenPool) ->
         while not sizes:
             await anyio.lowlevel.checkpoint()
         assert sizes[0] < 50_000_000
+
+
+async def test_a_connection_with_half_a_request_on_it_is_not_used_again(
+    serve: Serve, pool_of: OpenPool
+) -> None:
+    async def script(peer: Any) -> None:
+        await peer.reader.readuntil(b"\r\n\r\n")
+        await peer.send(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+        await peer.gone()
+
+    async with serve(script) as server:
+        pool = pool_of(server)
+        response = await pool.send(b"POST", b"/", [], bytes(50_000_000))
+        (connection,) = pool._connections
+        while connection._transport.get_write_buffer_size():
+            await anyio.lowlevel.checkpoint()
+        assert await response.read(0) == b""
+        assert not pool._idle
 
 
 async def test_the_next_address_is_tried_where_one_does_not_answer(

@@ -9,7 +9,7 @@ from plugway.http1.errors import BadRequestError
 Headers = Sequence[tuple[bytes, bytes]]
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_TARGET = re.compile(rb"[!-~]+")
+_TARGET = re.compile(rb"/[!-~]*")
 _OURS = {
     b"accept-encoding",
     b"connection",
@@ -26,17 +26,18 @@ _OURS = {
 
 
 def write(
-    method: bytes, target: bytes, fixed: bytes, headers: Headers, body: bytes | None
+    method: bytes, base: bytes, target: bytes, fixed: bytes, headers: Headers, body: bytes | None
 ) -> bytes:
-    """Return the head of a request; `fixed` are the lines that the pool puts into every one.
+    """Return the head of a request.
 
-    Raises `BadRequestError`, which tells no values: they may be secrets.
+    `base` stands before the path, and `fixed` are lines, in all that one pool sends. Raises
+    `BadRequestError`, which tells no values: they may be secrets.
     """
     if not _is_token(method):
         raise BadRequestError(f"{method!r} is no method")
     if not _TARGET.fullmatch(target):
-        raise BadRequestError("the target has characters that no request line may have")
-    lines = [b"%b %b HTTP/1.1\r\n%b" % (method, target, fixed)]
+        raise BadRequestError("the target is no path, or has characters that none may have")
+    lines = [b"%b %b%b HTTP/1.1\r\n%b" % (method, base, target, fixed)]
     for name, value in headers:
         _check_name(name)
         lines.append(b"%b: %b\r\n" % (name, value))

@@ -49,9 +49,9 @@ class Pool:
         self._idle_seconds = idle_seconds
         self._proxy = None if proxy is None else Proxy.of(proxy)
         self._fixed = b"host: %b\r\naccept-encoding: gzip, deflate\r\n" % origin.field
-        self._prefix = b""
+        self._base = b""
         if self._proxy is not None and origin.scheme == "http":
-            self._prefix = b"http://" + origin.field
+            self._base = b"http://" + origin.field
             if self._proxy.authorization is not None:
                 self._fixed += b"proxy-authorization: %b\r\n" % self._proxy.authorization
         self._connections: set[Connection] = set()
@@ -67,7 +67,7 @@ class Pool:
         The caller bounds how long that takes, and reads the response or closes it. Raises
         `BadRequestError`, `ConnectError`, `BrokenError`, `ProtocolError` and `DecodingError`.
         """
-        request = head.write(method, self._prefix + target, self._fixed, headers, body)
+        request = head.write(method, self._base, target, self._fixed, headers, body)
         connection = self._take() or await self._connect()
         try:
             await connection.exchange(request, body or b"")
