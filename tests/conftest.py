@@ -1,5 +1,6 @@
 """Fixtures that every test uses: one backend, no blocking call on the event loop; profiles."""
 
+import inspect
 import os
 import signal
 import sys
@@ -15,12 +16,12 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
-from plugway.config import ServerConfig, parse
+from plugway.config import Config, GatewayConfig, ServerConfig, parse
 from plugway.dispatch.parking import Parks
 from plugway.gateway import Gateway
 from plugway.succession import Succession
 from plugway.tasks import plain_task_group
-from plugway.upstream import Upstream, Upstreams
+from plugway.upstream import Upstream, Upstreams, opening
 from plugway_hookspecs import ServerUnavailableError
 
 PACKAGES = ["plugway", "plugway_hookspecs", "plugway_builtin_plugins", "plugway_external_bridge"]
@@ -33,6 +34,22 @@ settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, database=None)
 settings.register_profile("nightly", deadline=None, max_examples=20_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-fast-lane", action="store_true", help="have the SDK send and answer all requests"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--no-fast-lane"):
+        GatewayConfig.model_fields["fast_lane"].default = False
+        GatewayConfig.model_rebuild(force=True)
+        Config.model_rebuild(force=True)
+        open_upstreams = inspect.unwrap(opening.open_upstreams)
+        for function in (open_upstreams, inspect.unwrap(opening.open_pool)):
+            function.__kwdefaults__["fast_lane"] = False
 
 
 @pytest.fixture

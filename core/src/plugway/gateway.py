@@ -95,7 +95,7 @@ async def open_gateway(
     """
     async with (
         open_ledger(config) if audited else nullcontext() as ledger,
-        open_pool(one_client=one_client) as pool,
+        open_pool(one_client=one_client, fast_lane=config.gateway.fast_lane) as pool,
         open_parks(config.gateway.input_timeout) as parks,
         plain_task_group() as tasks,
     ):

@@ -9,8 +9,6 @@ import pytest
 from plugway.upstream.calls import Call, Calls
 from plugway.upstream.inbox import Inbox
 
-Context: Any = None
-
 
 def ignore(method: str, params: Mapping[str, Any]) -> None:
     """Take a notification that is for no call."""
@@ -37,9 +35,9 @@ async def test_a_question_is_put_after_what_the_server_has_said_before_it() -> N
     said: dict[str, Any] = {"progressToken": token, "progress": 1, "message": "before"}
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(inbox.receive, Context, "notifications/progress", said)
+            tasks.start_soon(inbox.receive, "notifications/progress", said)
             await reached.wait()
-            tasks.start_soon(inbox.answer, Context, "elicitation/create", None)
+            tasks.start_soon(inbox.answer, "elicitation/create", None)
             await anyio.lowlevel.checkpoint()
             go_on.set()
     assert happened == ["before", "elicitation/create"]
@@ -68,7 +66,7 @@ async def test_a_question_outlives_a_request_that_it_does_not_belong_to() -> Non
     inbox = Inbox(calls, ignore, one_client=True)
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(inbox.answer, Context, "elicitation/create", None)
+            tasks.start_soon(inbox.answer, "elicitation/create", None)
             await asked.wait()
             later.close()
             await answered.wait()
@@ -100,5 +98,5 @@ async def test_progress_arrives_as_it_was_said_where_it_can_be_read(said: Any, h
     token = calls.add(call)
     call.open()
     inbox = Inbox(calls, ignore, one_client=True)
-    await inbox.receive(Context, "notifications/progress", {**said, "progressToken": token})
+    await inbox.receive("notifications/progress", {**said, "progressToken": token})
     assert found == ([] if heard is None else [heard])

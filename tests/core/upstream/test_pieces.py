@@ -73,13 +73,13 @@ def test_everything_is_sent_except_what_is_reserved(
 def test_headers_can_always_be_sent(name: str, argument: str) -> None:
     schema = {"properties": {"a": {"type": "string", "x-mcp-header": "A"}}}
     call = Call("tools/call", {"name": name, "arguments": {"a": argument}}, tool_schema=schema)
-    headers = headers_of(call, 1, protocol_version="2026-07-28", modern=True)
+    headers = headers_of(call, protocol_version="2026-07-28", modern=True)
     assert all(value.isascii() and value.isprintable() for value in headers.values())
 
 
 def test_a_task_is_named_in_the_headers() -> None:
     call = Call("tasks/get", {"taskId": "t1"})
-    headers = headers_of(call, 1, protocol_version="2026-07-28", modern=True)
+    headers = headers_of(call, protocol_version="2026-07-28", modern=True)
     assert (headers["mcp-method"], headers["mcp-name"]) == ("tasks/get", "t1")
 
 

@@ -59,6 +59,9 @@ class Server:
     async def hears(self) -> None:
         await anyio.lowlevel.checkpoint()
 
+    async def quiet(self) -> None:
+        await anyio.lowlevel.checkpoint()
+
     async def tell(self, method: str) -> None:
         raise AssertionError(method)
 

@@ -231,8 +231,8 @@ class GatewayConfig(Model):
     the client has answered: the first one seals, all of them open. Without them the gateway makes
     one for itself, and what clients hold is worth nothing after a restart."""
     fast_lane: bool = True
-    """Whether requests of the stateless era over HTTP are answered without the MCP SDK's server,
-    which takes many times as long; off, all are answered through it."""
+    """Whether requests over HTTP are sent to servers without the MCP SDK's client, and those of the
+    stateless era answered without its server, which take many times as long; off, it has all."""
     max_payload_bytes: Size = Field(default=ByteSize(4 * 1024 * 1024), gt=0)
     """The largest message that is let through, in either direction."""
     max_streams: Whole = Field(default=10_000, gt=0)

@@ -105,8 +105,8 @@ class Answering:
         return answer, 200
 
     async def _progress(self, params: dict[str, Any]) -> None:
-        token = self._asked.progress_token
-        await self._notify("notifications/progress", {**params, "progressToken": token})
+        said = {**params, "progressToken": self._asked.progress_token}
+        await self._notify("notifications/progress", said)
 
     async def _log(self, params: dict[str, Any]) -> None:
         if wants_level(self._asked.request.log_level, params.get("level")):

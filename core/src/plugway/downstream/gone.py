@@ -1,6 +1,7 @@
 """Clients that are gone before they are answered: no news, and nothing to answer."""
 
 import logging
+from typing import cast
 
 import anyio
 from starlette.requests import ClientDisconnect
@@ -52,5 +53,6 @@ def is_news(record: logging.LogRecord) -> bool:
 
 def _is_gone(error: BaseException | None) -> bool:
     if isinstance(error, BaseExceptionGroup):
-        return all(_is_gone(each) for each in error.exceptions)
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return all(_is_gone(each) for each in group.exceptions)
     return isinstance(error, _GONE)

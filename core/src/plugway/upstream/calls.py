@@ -44,8 +44,8 @@ class Call:
     """True for a stream of the gateway's own, which nobody waits for."""
     fault: Fault | None = None
     """Written by the transport, which sees what the SDK's error does not tell."""
-    session: bool = False
-    """Written by the transport: whether the answer opened a session."""
+    session: str = ""
+    """Written by the transport: the session that the answer opened, if it opened one."""
     abort: Callable[[], None] | None = None
     """Written by the transport: makes it let go of the answer."""
     _ordered: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))

@@ -23,12 +23,11 @@ from plugway.config import ServerConfig
 from plugway.dispatch.exchange import Ask, Session
 from plugway.limits import wire_size
 from plugway.upstream.asked import declared_in_session
-from plugway.upstream.calls import Call
 from plugway.upstream.changes import LIST_CHANGED
 from plugway.upstream.connector import SdkConnector, Terms
 from plugway.upstream.link import Link
 from plugway.upstream.pool import Pool, Returns
-from plugway_hookspecs import NotJsonError, PlugwayError
+from plugway_hookspecs import NotJsonError
 
 MAX_TOLD = 1000
 """Notifications that wait for one slow client; what is over is dropped."""
@@ -77,10 +76,13 @@ class ClientLinks:
         on_event: Event,
         on_connected: Callable[[Link], None],
         on_ask: Ask,
+        *,
+        fast_lane: bool = True,
     ) -> None:
         """Prepare; `on_event` and `on_ask` take what is for no request, and for no session."""
         self.server = server
         self.config = config
+        self._fast_lane = fast_lane
         self._on_event = on_event
         self._on_connected = on_connected
         self._on_ask = on_ask
@@ -185,7 +187,14 @@ class ClientLinks:
                 return await on_ask(method, params)
 
         terms = Terms("legacy", declared, asked)
-        connector = SdkConnector(self.server, self.config, event, one_client=True, terms=terms)
+        connector = SdkConnector(
+            self.server,
+            self.config,
+            event,
+            one_client=True,
+            terms=terms,
+            fast_lane=self._fast_lane,
+        )
         link = Link(self.server, connector, self._on_connected)
         self._open[link] = opened = _Open(anyio.CancelScope(), drop, session, *streams)
         self._tasks.start_soon(self._run, link, opened)
@@ -255,9 +264,8 @@ class ClientLinks:
             self._tasks.start_soon(self._close_soon, link)
 
     async def _close_soon(self, link: Link) -> None:
-        with anyio.move_on_after(FAREWELL_SECONDS), suppress(PlugwayError):
-            if link.state == "up":  # what answers a ping has heard what was sent before
-                await link.request(Call("ping"))
+        with anyio.move_on_after(FAREWELL_SECONDS):
+            await link.quiet()
         self.close(link)
 
     def close(self, link: Link) -> None:

@@ -59,6 +59,10 @@ class Connection(Protocol):
         """Wait until what the server sends outside of requests arrives here, or never will."""
         ...
 
+    async def quiet(self) -> None:
+        """Wait until the server has been told of every request that was given up."""
+        ...
+
     async def tell(self, method: str) -> None:
         """Send a notification without params."""
         ...

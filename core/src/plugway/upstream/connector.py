@@ -23,6 +23,7 @@ from plugway.upstream.http import http_pool, http_transport
 from plugway.upstream.inbox import Notified
 from plugway.upstream.negotiation import NotSpokenError, negotiate
 from plugway.upstream.output import Output
+from plugway.upstream.posting import Poster, http1_pool
 from plugway.upstream.sdk import SdkConnection
 from plugway.upstream.sse import sse_transport
 from plugway.upstream.stdio import stdio_transport
@@ -66,8 +67,12 @@ class SdkConnector:
         *,
         one_client: bool,
         terms: Terms | None = None,
+        fast_lane: bool = True,
     ) -> None:
-        """Connect to `server`; without `terms`, as what no client can be asked through."""
+        """Connect to `server`; without `terms`, as what no client can be asked through.
+
+        With `fast_lane`, requests over HTTP are sent without the SDK's client.
+        """
         self._one_client = one_client
         self._server = server
         self._config = config
@@ -76,6 +81,8 @@ class SdkConnector:
         self._on_event = on_event
         self._output = Output(server)
         self._pool: httpx2.AsyncBaseTransport | None = None
+        self._fast_lane = fast_lane
+        self._poster: Poster | None = None
         self._era = ""
         self._fallback = Fallback(config)
         self._one_program = anyio.Lock()
@@ -92,6 +99,10 @@ class SdkConnector:
             if self._http:
                 with suppress(OSError):  # ssl.SSLError is one; `serve` reports it
                     self._pool = await stack.enter_async_context(http_pool())
+                    if self._fast_lane:
+                        self._poster = Poster(
+                            self._config, stack.enter_context(http1_pool(self._config))
+                        )
             yield
 
     async def serve(self, *, task_status: TaskStatus[Connection]) -> None:
@@ -121,9 +132,11 @@ class SdkConnector:
         return "legacy" if era == "auto" and failure.silent and not self._http else ""
 
     async def _serve(self, era: str, task_status: TaskStatus[Connection]) -> None:
+        streamable = self._http and not self._fallback.sse
         connection = SdkConnection(
             self._server,
-            http=self._http and not self._fallback.sse,
+            http=streamable,
+            poster=self._poster if streamable else None,
             one_client=self._one_client,
             on_event=self._on_event,
             on_ask=self._terms.on_ask,

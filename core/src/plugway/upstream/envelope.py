@@ -13,9 +13,7 @@ from mcp.shared.inbound import (
     MCP_PROTOCOL_VERSION_HEADER,
     NAME_BEARING_METHODS,
     encode_header_value,
-    find_invalid_x_mcp_header,
     mcp_param_headers,
-    x_mcp_header_map,
 )
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
@@ -24,6 +22,7 @@ from mcp_types import (
     PROTOCOL_VERSION_META_KEY,
 )
 
+from plugway.mirrored import mirrored
 from plugway.upstream.calls import Call
 from plugway.upstream.values import as_object
 
@@ -58,11 +57,9 @@ def params_of(
     return params
 
 
-def headers_of(
-    call: Call, request_id: int, *, protocol_version: str, modern: bool
-) -> dict[str, str]:
+def headers_of(call: Call, *, protocol_version: str, modern: bool) -> dict[str, str]:
     """Return the MCP headers for a request over HTTP."""
-    headers = {CALL_HEADER: str(request_id)}
+    headers: dict[str, str] = {}
     if protocol_version:
         headers[MCP_PROTOCOL_VERSION_HEADER] = protocol_version
     if not modern:
@@ -73,9 +70,8 @@ def headers_of(
     if key is not None and isinstance(name := params.get(key), str):
         headers[MCP_NAME_HEADER] = encode_header_value(name)
     schema = call.tool_schema
-    # a client may not call a tool whose annotations are invalid; catalogs leave such tools out
-    if schema and call.method == "tools/call" and find_invalid_x_mcp_header(schema) is None:
-        headers |= mcp_param_headers(x_mcp_header_map(schema), as_object(params.get("arguments")))
+    if schema and call.method == "tools/call" and (paths := mirrored(schema)):
+        headers |= mcp_param_headers(paths, as_object(params.get("arguments")))
     return headers
 
 

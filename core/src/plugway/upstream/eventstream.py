@@ -18,12 +18,23 @@ class EventReader:
 
     def __init__(self, limit: int) -> None:
         """Read events of at most `limit` bytes whole."""
+        self.last_id = ""
+        """The id of the last event, from which on the stream can be resumed."""
+        self.retry = 1.0
+        """Seconds to wait before that."""
         self._limit = limit
         self._lines = LineSplitter(limit)
         self._after_return = False
         self._name = ""
+        self._id = ""
         self._data = bytearray()
         self._head = b""
+
+    def restart(self) -> None:
+        """Expect a new stream, which goes on after the last event."""
+        self._lines = LineSplitter(self._limit)
+        self._after_return = False
+        self._name, self._data, self._head = "", bytearray(), b""
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events that `chunk` completes."""
@@ -46,6 +57,12 @@ class EventReader:
         field, _, value = line.head.partition(b":")
         if field == b"event":
             self._name = value.removeprefix(b" ").decode(errors="replace")
+        elif field == b"id":
+            if b"\0" not in value and line.whole:
+                self._id = value.removeprefix(b" ").decode(errors="replace")
+        elif field == b"retry":
+            if value.strip().isdigit() and len(value) < 9:
+                self.retry = int(value) / 1000
         elif field == b"data":
             self._data += value.removeprefix(b" ") + line.tail + b"\n"
             if not line.whole or len(self._data) > self._limit:
@@ -53,6 +70,7 @@ class EventReader:
                 del self._data[:-ENDS]
 
     def _finish(self) -> Event | None:
+        self.last_id = self._id
         name, data, head = self._name or "message", bytes(self._data[:-1]), self._head
         self._name, self._data, self._head = "", bytearray(), b""
         if head:

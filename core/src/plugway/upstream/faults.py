@@ -10,6 +10,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
+from plugway.http1 import (
+    BadRequestError,
+    ConnectError,
+    ConnectTimeoutError,
+    DecodingError,
+    HttpError,
+    TooLongError,
+)
 from plugway.upstream import hints
 from plugway.upstream.errors import Fault
 
@@ -19,6 +27,7 @@ SESSION_LOST = Fault("has forgotten the session", unsent=True, status=404)
 STREAM_BROKEN = Fault("broke off its response before the answer")
 ABANDONED = Fault("was asked by a caller that has given up")
 NOT_JSON_RPC = Fault("answered with something that is not JSON-RPC")
+BAD_REQUEST = Fault("was not asked: the request is not valid HTTP", "check `url` and `headers`")
 TOO_LONG = Fault("answered with a message that is too long to be read")
 NO_ENDPOINT = Fault(
     "is no server of the old HTTP+SSE transport: it opens no event stream that names an endpoint",
@@ -30,6 +39,7 @@ NO_CERTIFICATES = Fault(
     "can't be connected: the trusted TLS certificates can't be read",
     "check SSL_CERT_FILE and SSL_CERT_DIR",
 )
+ENDLESS = Fault("redirects without end", "correct `url`")
 SHUT_DOWN = Fault("is no longer connected: the gateway closed its connections")
 
 
@@ -49,11 +59,28 @@ def of_http_error(error: httpx2.HTTPError, url: str) -> Fault:
             why, hint = _connect_error(error)
             return Fault(f"{where}: {why}", hint, unsent=True)
         case httpx2.LocalProtocolError() | httpx2.UnsupportedProtocol():
-            return Fault(
-                "was not asked: the request is not valid HTTP", "check `url` and `headers`"
-            )
+            return BAD_REQUEST
         case httpx2.DecodingError():
             return NOT_JSON_RPC
+        case _:
+            return Fault("broke off the connection before it answered")
+
+
+def of_http1_error(error: HttpError, url: str) -> Fault:
+    """Say why an HTTP request failed; where no connection was made, nothing was sent."""
+    where = f"could not be reached at {public_url(url)}"
+    match error:
+        case ConnectTimeoutError():
+            return Fault(f"{where}: no connection in time", "check host and port", unsent=True)
+        case ConnectError():
+            why, hint = _connect_error(error)
+            return Fault(f"{where}: {why}", hint, unsent=True)
+        case BadRequestError():
+            return BAD_REQUEST
+        case DecodingError():
+            return NOT_JSON_RPC
+        case TooLongError():
+            return TOO_LONG
         case _:
             return Fault("broke off the connection before it answered")
 

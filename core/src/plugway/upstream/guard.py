@@ -6,14 +6,14 @@ well-formed answer.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import anyio
 import httpx2
-from mcp_types import INTERNAL_ERROR, METHOD_NOT_FOUND
-from pydantic_core import from_json, to_json
+from mcp_types import INTERNAL_ERROR
+from pydantic_core import to_json
 
 from plugway.upstream import faults
+from plugway.upstream.answers import read_answer
 from plugway.upstream.calls import Call, Calls
 from plugway.upstream.connection import MAX_MESSAGE_BYTES
 from plugway.upstream.envelope import CALL_HEADER
@@ -27,8 +27,6 @@ FAREWELL_TIMEOUT = 2.0
 """Seconds for ending a session."""
 
 SESSION_HEADER = "mcp-session-id"
-_SESSION_CODES = frozenset({-32000, -32001, -32600})
-"""Codes under which servers report, with status 400, a session that they don't know."""
 _DROPPED = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 """Headers that say how a body came, and don't hold for a body that was read."""
 
@@ -82,7 +80,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self, request: httpx2.Request, call: Call, request_id: int
     ) -> httpx2.Response:
         response = await self._follow(request)
-        call.session = SESSION_HEADER in response.headers
+        call.session = response.headers.get(SESSION_HEADER, "")
         stream = response.stream
         events = response.is_success and content_type(response) == "text/event-stream"
         if events and isinstance(stream, httpx2.AsyncByteStream):
@@ -128,18 +126,15 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     ) -> httpx2.Response:
         """Read an answer that is no stream; raises `NoAnswerError` if it is not JSON-RPC."""
         body = await self._read(response)
-        json = content_type(response) == "application/json"
-        message = _message(body, request_id) if json else None
-        status = response.status_code
-        if SESSION_HEADER in request.headers and _session_lost(status, message):
-            raise NoAnswerError(faults.SESSION_LOST)
-        if message is None:
-            bad = status != 200
-            raise NoAnswerError(faults.of_status(status) if bad else faults.NOT_JSON_RPC)
+        message = read_answer(
+            body,
+            request_id,
+            status=response.status_code,
+            json=content_type(response) == "application/json",
+            in_session=SESSION_HEADER in request.headers,
+        )
         if "error" in message:  # servers that could not read the id answer with none
             body = to_json(message | {"id": request_id})
-        elif not response.is_success:
-            raise NoAnswerError(faults.of_status(status))
         kept = [item for item in response.headers.raw if item[0].lower() not in _DROPPED]
         return httpx2.Response(200, headers=kept, content=body, request=request)
 
@@ -157,30 +152,6 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         finally:
             await response.aclose()
         return b"".join(chunks)
-
-
-def _message(body: bytes, request_id: int) -> dict[str, Any] | None:
-    """Return the JSON-RPC response in a body, or None if it is none, or another request's."""
-    try:
-        message: dict[str, Any] = from_json(body)
-    except ValueError:
-        return None
-    match message:
-        case {"jsonrpc": "2.0", "result": dict(), "id": str() | int() as answered}:
-            return message if str(answered) == str(request_id) else None
-        case {"jsonrpc": "2.0", "error": {"code": int(), "message": str()}}:
-            return message
-        case _:
-            return None
-
-
-def _session_lost(status: int, message: dict[str, Any] | None) -> bool:
-    """Tell whether a server refused a request, unprocessed, because it forgot the session."""
-    error = (message or {}).get("error", {})
-    code = error.get("code")
-    if status == 404:
-        return bool(code != METHOD_NOT_FOUND)
-    return status == 400 and code in _SESSION_CODES and "session" in error["message"].lower()
 
 
 def _error_response(request_id: int, fault: Fault) -> httpx2.Response:

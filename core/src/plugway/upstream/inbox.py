@@ -4,10 +4,8 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from mcp.shared.dispatcher import DispatchContext
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
-from mcp.shared.transport_context import TransportContext
 from mcp_types import METHOD_NOT_FOUND
 
 from plugway.dispatch.exchange import Ask
@@ -61,12 +59,7 @@ class Inbox:
         self._undelivered += 1
         return False
 
-    async def receive(
-        self,
-        _context: DispatchContext[TransportContext],
-        method: str,
-        params: Mapping[str, Any] | None,
-    ) -> None:
+    async def receive(self, method: str, params: Mapping[str, Any] | None) -> None:
         """Deliver one notification."""
         if method not in _FOR_CALLS:
             self._acknowledge(method, params or {})
@@ -80,12 +73,7 @@ class Inbox:
         finally:
             self._undelivered -= 1
 
-    async def answer(
-        self,
-        _context: DispatchContext[TransportContext],
-        method: str,
-        params: Mapping[str, Any] | None,
-    ) -> dict[str, Any]:
+    async def answer(self, method: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
         """Answer a request that the server makes: what it asks of a client goes to that client."""
         if method == "ping":
             return {}

@@ -1,7 +1,7 @@
 """One link to a server: a connection that is made on demand, and remade by itself."""
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -15,7 +15,7 @@ from plugway.upstream.connection import Connection, Connector, Peer
 from plugway.upstream.errors import ConnectFailedError, Fault, NoAnswerError, ServerTimeoutError
 from plugway.upstream.levels import LEVELS
 from plugway.upstream.status import State, UpstreamStatus
-from plugway_hookspecs import ServerUnavailableError
+from plugway_hookspecs import PlugwayError, ServerUnavailableError
 from plugway_hookspecs.frozen import EMPTY
 
 
@@ -147,6 +147,15 @@ class Link:
         finally:
             self.calls -= 1
             self.used = anyio.current_time()
+
+    async def quiet(self) -> None:
+        """Wait until the server has heard of every request that was given up, if it is there."""
+        if self._connection is None or self._connection.over.is_set():
+            return
+        with self.in_use():
+            await self._connection.quiet()
+            with suppress(PlugwayError):  # what answers a ping has heard what was sent before
+                await self.request(Call("ping"))
 
     async def tell(self, method: str) -> None:
         """Send a notification without params, if there is a connection."""

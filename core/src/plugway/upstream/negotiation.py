@@ -117,7 +117,7 @@ async def _initialize(link: Exchange, capabilities: Mapping[str, Any]) -> Peer:
         )
     await link.initialized(version)
     info = as_object(result.get("serverInfo"))
-    return _peer(result, info, "legacy", version, session=call.session)
+    return _peer(result, info, "legacy", version, session=bool(call.session))
 
 
 def _peer(

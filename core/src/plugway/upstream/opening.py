@@ -24,10 +24,11 @@ _NOT_OF_THE_CONNECTION = {"prefix", "endpoint_prefix", "expose", "list_timeout",
 class Upstreams:
     """The upstreams of a gateway, whose generations share what they have in common."""
 
-    def __init__(self, tasks: TaskGroup, *, one_client: bool) -> None:
-        """Own the connections in `tasks`; see `open_upstreams` for `one_client`."""
+    def __init__(self, tasks: TaskGroup, *, one_client: bool, fast_lane: bool = True) -> None:
+        """Own the connections in `tasks`; see `open_upstreams` for the rest."""
         self._tasks = tasks
         self._one_client = one_client
+        self._fast_lane = fast_lane
         self._users: dict[Upstream, int] = {}
         self._scopes: dict[Upstream, anyio.CancelScope] = {}
 
@@ -62,7 +63,7 @@ class Upstreams:
 
     def make(self, name: str, config: ServerConfig) -> Upstream:
         """Make an upstream that was not there before; it is run until nobody holds it."""
-        return Upstream(name, config, one_client=self._one_client)
+        return Upstream(name, config, one_client=self._one_client, fast_lane=self._fast_lane)
 
     def _open(self, name: str, config: ServerConfig) -> Upstream:
         upstream = self.make(name, config)
@@ -99,11 +100,13 @@ class Upstreams:
 
 
 @asynccontextmanager
-async def open_pool(*, one_client: bool = False) -> AsyncGenerator[Upstreams]:
+async def open_pool(
+    *, one_client: bool = False, fast_lane: bool = True
+) -> AsyncGenerator[Upstreams]:
     """Offer a place for upstreams; on exit all connections are closed and no child is left."""
     async with plain_task_group() as tasks:
         try:
-            yield Upstreams(tasks, one_client=one_client)
+            yield Upstreams(tasks, one_client=one_client, fast_lane=fast_lane)
         finally:
             tasks.cancel_scope.cancel()
 
@@ -113,14 +116,16 @@ async def open_upstreams(
     servers: Mapping[str, ServerConfig],
     *,
     one_client: bool = False,
+    fast_lane: bool = True,
 ) -> AsyncGenerator[Mapping[str, Upstream]]:
     """Offer an upstream for each server; each connects when it is first used.
 
     With `one_client`, log messages that belong to no call for certain go to the one under way; with
-    several clients they would tell one of them of another, and go to nobody.
+    several clients they would tell one of them of another, and go to nobody. With `fast_lane`,
+    requests over HTTP are sent without the SDK's client.
 
     On exit all connections are closed and no child process is left.
     """
-    async with open_pool(one_client=one_client) as pool:
+    async with open_pool(one_client=one_client, fast_lane=fast_lane) as pool:
         with pool.hold(servers) as upstreams:
             yield upstreams

@@ -20,8 +20,14 @@ async def send_within_origin(
         if not response.has_redirect_location:
             return response
         await response.aclose()
-        request = copy(request, url=_redirected(request, response))
-    raise NoAnswerError(Fault("redirects without end", "correct `url`"))
+        there = redirected(
+            request.url,
+            response.headers["location"],
+            method=request.method,
+            status=response.status_code,
+        )
+        request = copy(request, url=there)
+    raise NoAnswerError(faults.ENDLESS)
 
 
 async def _send(pool: httpx2.AsyncBaseTransport, request: httpx2.Request) -> httpx2.Response:
@@ -59,21 +65,20 @@ def content_type(response: httpx2.Response) -> str:
     return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _redirected(request: httpx2.Request, response: httpx2.Response) -> httpx2.URL:
-    """Return where to send the request instead; raises `NoAnswerError` to go nowhere else.
+def redirected(here: httpx2.URL, location: str, *, method: str, status: int) -> httpx2.URL:
+    """Return where to send a request instead; raises `NoAnswerError` to go nowhere else.
 
     Only 307 and 308 let a POST be a POST (RFC 9110, section 15.4).
     """
-    here = request.url
     try:
-        there = here.join(response.headers["location"])
+        there = here.join(location)
     except httpx2.InvalidURL:
-        raise NoAnswerError(faults.of_status(response.status_code)) from None
+        raise NoAnswerError(faults.of_status(status)) from None
     upgraded = (here.scheme, here.port, there.scheme, there.port) == ("http", None, "https", None)
     near = same_origin(here, there) or (upgraded and here.host == there.host)
-    kept = response.status_code in {307, 308} or request.method == "GET"
+    kept = status in {307, 308} or method == "GET"
     if near and kept:
         return there.copy_with(userinfo=b"")
     where = faults.public_url(str(there))
     hint = "set `url` to that address if it is the intended server"
-    raise NoAnswerError(Fault(f"redirects to {where}", hint, status=response.status_code))
+    raise NoAnswerError(Fault(f"redirects to {where}", hint, status=status))

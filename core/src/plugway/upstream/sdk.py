@@ -18,9 +18,10 @@ from plugway.upstream import faults
 from plugway.upstream.calls import Call, Calls
 from plugway.upstream.changes import Changes
 from plugway.upstream.connection import Peer
-from plugway.upstream.envelope import headers_of, params_of
+from plugway.upstream.envelope import CALL_HEADER, headers_of, params_of
 from plugway.upstream.errors import Fault, NoAnswerError
 from plugway.upstream.inbox import CURRENT, Inbox, Notified
+from plugway.upstream.posting import Poster, Posting, RedirectedError
 from plugway_hookspecs import ServerError
 
 CANCEL_TIMEOUT = 5.0
@@ -32,7 +33,8 @@ HEARING_TIMEOUT = 2.0
 class SdkConnection:
     """One connection; `run` drives it, `request` may be called from any task.
 
-    `on_event` and `on_ask` take what the server sends that belongs to no request.
+    `on_event` and `on_ask` take what the server sends that belongs to no request. Over HTTP,
+    `poster` sends the requests once the connection stands.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class SdkConnection:
         one_client: bool,
         on_event: Notified,
         on_ask: Ask | None = None,
+        poster: Poster | None = None,
     ) -> None:
         self.server = server
         self.calls = Calls()
@@ -50,6 +53,11 @@ class SdkConnection:
         self.fault: Fault | None = None
         self.peer = Peer("legacy", "")
         self._http = http
+        self._poster = poster
+        self._posting: Posting | None = None
+        self._session = ""
+        self._cancelling = 0
+        self._cancelled = anyio.Event()
         self._hears = anyio.Event()
         self._changes = Changes(on_event)
         self._inbox = Inbox(
@@ -67,7 +75,10 @@ class SdkConnection:
         try:
             async with anyio.create_task_group() as self._tasks:
                 await self._dispatcher.run(
-                    inbox.answer, inbox.receive, inbox.arrive, task_status=task_status
+                    lambda _, method, params: inbox.answer(method, params),
+                    lambda _, method, params: inbox.receive(method, params),
+                    inbox.arrive,
+                    task_status=task_status,
                 )
                 self.retire(faults.GONE)
                 self._tasks.cancel_scope.cancel()
@@ -87,6 +98,8 @@ class SdkConnection:
         """Take what negotiation found out; requests follow it from now on."""
         self.peer = peer
         self._inbox.logs_are_asked_for = peer.era == "modern"
+        if self._poster is not None and self._tasks is not None:
+            self._posting = Posting(self._poster, self, self._inbox, self._tasks, self._session)
         if not (self._http and peer.era == "legacy" and peer.session):
             self._hears.set()  # there is but one stream, or none at all
 
@@ -108,6 +121,11 @@ class SdkConnection:
             self.fault = fault
             self.over.set()
 
+    async def quiet(self) -> None:
+        """Wait until the server has been told of every request that was given up."""
+        while self._cancelling:
+            await self._cancelled.wait()
+
     async def request(self, call: Call) -> dict[str, Any]:
         """Send one request and return its raw result; see `Connection.request`."""
         if self.over.is_set():
@@ -124,12 +142,15 @@ class SdkConnection:
         call.open()
         try:
             params = params_of(call, request_id, protocol_version=protocol_version, modern=modern)
-            options = CallOptions(request_id=request_id, cancel_on_abandon=False)
+            headers: dict[str, str] = {}
             if self._http:
-                options["headers"] = headers_of(
-                    call, request_id, protocol_version=protocol_version, modern=modern
-                )
-            return await self._send(call, params, options)
+                headers = headers_of(call, protocol_version=protocol_version, modern=modern)
+            if self._posting is not None and not call.background:
+                try:
+                    return await self._posting.ask(call, request_id, params, headers)
+                except RedirectedError:
+                    self._posting = None  # the SDK's client knows how far to follow
+            return await self._send(call, request_id, params, headers)
         except anyio.get_cancelled_exc_class():
             self._abandon(call, request_id)
             raise
@@ -157,15 +178,19 @@ class SdkConnection:
         return self._dispatcher
 
     async def _send(
-        self, call: Call, params: Mapping[str, Any], options: CallOptions
+        self, call: Call, request_id: int, params: Mapping[str, Any], headers: dict[str, str]
     ) -> dict[str, Any]:
         self._check(call.method, params)
+        options = CallOptions(request_id=request_id, cancel_on_abandon=False)
+        if self._http:
+            options["headers"] = {**headers, CALL_HEADER: str(request_id)}
         try:
             result = await self._sender.send_raw_request(call.method, params, options)
         except MCPError as error:
             await call.delivered()
             raise self._error(call, error) from None
         await call.delivered()
+        self._session = call.session or self._session
         return result
 
     def _check(self, method: str, params: Mapping[str, Any]) -> None:
@@ -194,7 +219,10 @@ class SdkConnection:
 
     def _abandon(self, call: Call, request_id: int) -> None:
         """Cancel a request on the server, without making the caller wait for that."""
+        if self._posting is not None and self.peer.era == "modern" and not call.background:
+            return  # its response has been closed
         if call.cancellable and self._tasks is not None:
+            self._cancelling += 1
             self._tasks.start_soon(self._cancel, call, request_id)
         elif call.abort is not None:
             call.abort()
@@ -202,6 +230,14 @@ class SdkConnection:
     async def _cancel(self, call: Call, request_id: int) -> None:
         params = {"requestId": request_id, "reason": "the caller gave up"}
         with anyio.move_on_after(CANCEL_TIMEOUT):
-            await self._sender.notify("notifications/cancelled", params)
+            if self._posting is not None:
+                version = self.peer.protocol_version.encode()
+                headers = [(MCP_PROTOCOL_VERSION_HEADER.encode(), version)]
+                await self._posting.tell("notifications/cancelled", params, headers)
+            else:
+                await self._sender.notify("notifications/cancelled", params)
         if call.abort is not None:  # legacy servers may leave the response open for ever
             call.abort()
+        self._cancelling -= 1
+        self._cancelled.set()
+        self._cancelled = anyio.Event()

@@ -44,13 +44,27 @@ class Upstream:
     something have others where its era demands it.
     """
 
-    def __init__(self, name: str, config: ServerConfig, *, one_client: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: ServerConfig,
+        *,
+        one_client: bool = False,
+        fast_lane: bool = True,
+    ) -> None:
         self.name = name
         self.config = config
-        connector = SdkConnector(name, config, self._main_event, one_client=one_client)
+        connector = SdkConnector(
+            name, config, self._main_event, one_client=one_client, fast_lane=fast_lane
+        )
         self.main = Link(name, connector, self._connected)
         self._clients = ClientLinks(
-            name, config, self._event, self._connected, self._asked_of_nobody
+            name,
+            config,
+            self._event,
+            self._connected,
+            self._asked_of_nobody,
+            fast_lane=fast_lane,
         )
         self._slots = anyio.Semaphore(config.max_concurrency, fast_acquire=True)
         self._may_ask: frozenset[str] = frozenset(config.asks)
