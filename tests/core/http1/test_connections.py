@@ -230,6 +230,17 @@ async def test_a_connection_that_was_idle_too_long_is_not_picked_though_the_time
         assert len(server.peers) == 2
 
 
+async def test_a_connection_whose_end_was_seen_is_not_picked_in_the_turn_before_it_is_closed(
+    serve: Serve, pool_of: OpenPool
+) -> None:
+    async with serve(echo) as server:
+        pool = pool_of(server)
+        await ask(pool)
+        pool._idle[0].eof_received()
+        assert await ask(pool) == b"hi"
+        assert len(server.peers) == 2
+
+
 async def test_no_more_than_so_many_stay_idle(serve: Serve, pool_of: OpenPool) -> None:
     async with serve(echo) as server:
         pool = pool_of(server, max_idle=3)
