@@ -49,6 +49,10 @@ class Generation:
     retired: bool = field(default=False, init=False)
     drained: anyio.Event = field(default_factory=anyio.Event, init=False)
     """Set when it is retired and its last request has left."""
+    _whole: Endpoint = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._whole = Endpoint(WHOLE, self.federation)
 
     def __enter__(self) -> Self:
         self.requests += 1
@@ -65,7 +69,7 @@ class Generation:
 
     def endpoint(self, name: str) -> Endpoint | None:
         """Return the endpoint of that name, which is empty for the whole federation's."""
-        return self.endpoints.get(name) if name else Endpoint(WHOLE, self.federation)
+        return self.endpoints.get(name) if name else self._whole
 
     def retire(self) -> None:
         """Expect no new requests; `drained` is set as soon as none is left."""

@@ -6,8 +6,8 @@ It works on plain JSON values: pre chain, route, upstream, post chain, shape for
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from random import Random
 from typing import Any, Protocol
-from uuid import uuid4
 
 import anyio
 
@@ -45,6 +45,9 @@ from plugway_hookspecs import (
 
 Listener = Callable[[Operation, RpcError | None], None]
 """Takes a finished operation, its record, and the error that the client got, if any."""
+
+_RANDOM = Random()  # noqa: S311 - of the ids of operations, which are no secret
+"""Seeded by the operating system, which a UUID would ask every time."""
 
 Handle = Callable[[Request, Operation], Awaitable[dict[str, Any]]]
 """What a request comes to."""
@@ -137,7 +140,7 @@ class Dispatcher:
     def _operation(self, request: Request) -> Operation:
         recorded = self._listeners or self.ledger is not None
         return Operation(
-            uuid4().hex,
+            f"{_RANDOM.getrandbits(128):032x}",
             request.method,
             principal=request.principal,
             client=request.client,

@@ -54,6 +54,8 @@ def trace_context(params: Mapping[str, Any], headers: Mapping[str, str]) -> Mapp
     """Return the W3C trace context that a request came with: in `_meta` (SEP-414) or as headers."""
     meta = params.get("_meta")
     given = meta if is_object(meta) and "traceparent" in meta else headers
+    if not any(key in given for key in _TRACE_KEYS):
+        return EMPTY
     found = {key: given[key] for key in _TRACE_KEYS if isinstance(given.get(key), str)}
     return found or EMPTY
 

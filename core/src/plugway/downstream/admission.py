@@ -2,16 +2,16 @@
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, authorization_context
 from mcp.server.streamable_http import LAST_EVENT_ID_HEADER, MCP_SESSION_ID_HEADER
-from mcp.server.transport_security import RequestBodyLimitMiddleware
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types import HEADER_MISMATCH
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plugway.config import GatewayConfig
+from plugway.downstream.bodies import WholeBodies
 from plugway.downstream.events import Events
 from plugway.downstream.fields import Fields, fields_of
-from plugway.downstream.refusals import explaining_size, refusal
+from plugway.downstream.refusals import refusal
 from plugway.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 
 _SINGLE = (
@@ -36,7 +36,7 @@ class Admission:
         `events` is what clients may resume.
         """
         self._app = app
-        self._limited = RequestBodyLimitMiddleware(endpoint, settings.max_payload_bytes)
+        self._limited = WholeBodies(endpoint, settings.max_payload_bytes)
         self._settings = settings
         self._events = events
         self.open = 0
@@ -50,10 +50,9 @@ class Admission:
         if refused := self._refused(scope):
             await refused(scope, receive, send)
             return
-        limit = self._settings.max_payload_bytes
         self.open += 1
         try:
-            await self._limited(scope, receive, explaining_size(limit, scope, receive, send))
+            await self._limited(scope, receive, send)
         finally:
             self.open -= 1
 
@@ -63,7 +62,7 @@ class Admission:
 
     def _refused(self, scope: Scope) -> Response | None:
         fields = fields_of(scope)
-        if doubled := next((name for name in _SINGLE if name in fields.doubled), None):
+        if fields.doubled and (doubled := next(filter(fields.doubled.__contains__, _SINGLE), None)):
             code = HEADER_MISMATCH if doubled == MCP_PROTOCOL_VERSION_HEADER else INVALID_REQUEST
             return refusal(400, code, f"The header {doubled} is there more than once")
         if self.open >= self._settings.max_streams:

@@ -69,6 +69,9 @@ class Endpoints:
             refused = await self._security.validate_request(Request(scope))
             await (refused or refusal(404, INVALID_REQUEST, problem))(scope, receive, send)
             return
+        if not name:
+            await self.app(scope, receive, send)
+            return
         inner = {**scope, "path": self._path, "raw_path": self._path.encode(), _KEY: name}
         token = _of_call.set(name)
         try:

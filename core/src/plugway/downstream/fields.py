@@ -13,19 +13,23 @@ class Fields(dict[str, str]):
     White space at the ends of values, which the parser leaves there, is not part of them.
     """
 
-    __slots__ = ("doubled",)
+    __slots__ = ("doubled", "padded")
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
         """Read what an ASGI server took off the wire; its names are lower-case."""
         super().__init__()
         self.doubled: frozenset[str] = frozenset()
         """Names that are there more than once: each reader on the way might take another."""
-        for name, value in raw:
+        self.padded = False
+        """Whether a value has white space at its ends."""
+        for name, given in raw:
             key = name.decode("latin-1")
+            value = given.strip(b" \t")
+            self.padded |= len(value) != len(given)
             if key in self:
                 self.doubled |= {key}
             else:
-                self[key] = value.strip(b" \t").decode("latin-1")
+                self[key] = value.decode("latin-1")
 
 
 def fields_of(scope: Scope) -> Fields:

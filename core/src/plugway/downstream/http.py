@@ -145,10 +145,9 @@ class Trimmed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and fields_of(scope).padded:
             headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
             scope = {**scope, "headers": headers}
-            fields_of(scope)  # here, so that all behind this share them
         await self.app(scope, receive, send)
 
 

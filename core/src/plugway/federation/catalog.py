@@ -9,7 +9,7 @@ import anyio
 
 from plugway.dispatch.exchange import Caller
 from plugway.federation.member import Entry, Listing, Member, Source
-from plugway.federation.naming import app_of, inward_name, inward_uri, is_app
+from plugway.federation.naming import app_of, inward_uri, is_app, outward_name
 from plugway.methods import Kind
 from plugway_hookspecs import PlugwayError
 
@@ -69,6 +69,7 @@ class Catalog:
         self.by_name = {member.name: member for member in members}
         self.prefixed = {member.prefix: member for member in members if member.prefix}
         self._longest_first = sorted(self.prefixed.values(), key=lambda m: -len(m.prefix))
+        self._names_start = [(outward_name(m.prefix, ""), m) for m in self._longest_first]
         self.unprefixed = tuple(member for member in members if not member.prefix)
         self._listeners: dict[object, Callable[[str], None]] = {}
         self._following = [m.source.on_list_changed(self._follow(m)) for m in members]
@@ -166,10 +167,14 @@ class Catalog:
 
     def by_prefix(self, kind: Kind, name: str) -> Member | None:
         """Return the server whose prefix a name has: requests for it go there."""
-        inward = inward_name if kind.identifier == "name" else inward_uri
-        if inward is inward_uri and is_app(name):
+        if kind.identifier == "name":
+            for start, member in self._names_start:
+                if name.startswith(start):
+                    return member
             return None
-        matching = (m for m in self._longest_first if inward(m.prefix, name) is not None)
+        if is_app(name):
+            return None
+        matching = (m for m in self._longest_first if inward_uri(m.prefix, name) is not None)
         return next(matching, None)
 
     async def find(self, kind: Kind, name: str, caller: Caller | None = None) -> Target | None:

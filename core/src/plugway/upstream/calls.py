@@ -48,9 +48,16 @@ class Call:
     """Written by the transport: the session that the answer opened, if it opened one."""
     abort: Callable[[], None] | None = None
     """Written by the transport: makes it let go of the answer."""
-    _ordered: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
+    _order: anyio.Lock | None = None
     _open: bool = False
     _questions: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
+
+    @property
+    def _ordered(self) -> anyio.Lock:
+        """What keeps notifications in the order of arrival; most calls have none."""
+        if self._order is None:
+            self._order = anyio.Lock(fast_acquire=True)
+        return self._order
 
     def open(self) -> None:
         """Begin to wait for the answer."""
@@ -90,13 +97,16 @@ class Call:
 
     async def caught_up(self) -> None:
         """Wait until every notification is passed on that came so far."""
-        async with self._ordered:
-            pass
+        if self._order is not None:
+            async with self._order:
+                pass
 
     async def delivered(self) -> None:
         """Wait until every notification is passed on that came before the answer."""
-        async with self._ordered:
-            self._open = False
+        if self._order is not None:
+            async with self._order:
+                pass
+        self._open = False
 
 
 class Calls:

@@ -1,5 +1,6 @@
 """`plugway serve`: run the gateway."""
 
+import gc
 import json
 import logging
 import signal
@@ -124,10 +125,18 @@ async def _over_http(app: App, config: Config, reloads: Reloads, interrupts: Int
             )
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_greet, app, gateway, server)
+                tasks.start_soon(_settle, server)
                 tasks.start_soon(reloads.follow, gateway, signals, interrupts)
                 interrupts.stop = server.stop
                 await server.serve([listening])
                 tasks.cancel_scope.cancel()
+
+
+async def _settle(server: HttpServer) -> None:
+    """Spare the collector of garbage what is there to stay: a look at all of it takes 50 ms."""
+    await server.listening.wait()
+    gc.collect()
+    gc.freeze()
 
 
 async def _greet(app: App, gateway: Gateway, server: HttpServer) -> None:
