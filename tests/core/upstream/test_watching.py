@@ -16,6 +16,7 @@ from plugway.upstream.connection import Connection, Peer
 from plugway.upstream.errors import Fault, ServerTimeoutError
 from plugway.upstream.link import Link
 from plugway.upstream.watching import follow
+from plugway_hookspecs import ServerUnavailableError
 
 URI = "m://x"
 
@@ -144,6 +145,19 @@ async def test_a_client_is_told_that_a_server_has_not_agreed_in_its_time(
                 await upstreams["up"].watch([URI], None, print, print)
     message = "server 'up' did not answer resources/subscribe within 0.05 s"
     assert str(caught.value) == message
+
+
+async def test_a_server_that_ends_the_stream_at_once_has_not_agreed() -> None:
+    server = Server()
+    server.peer = Peer("modern", "")
+    server.go_on.set()
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            link = await begin(tasks, server)
+            with pytest.raises(ServerUnavailableError, match="before it acknowledged it"):
+                await follow(link, [URI], print, print)
+            assert not link.watched
+            tasks.cancel_scope.cancel()
 
 
 class Agreeing(Server):

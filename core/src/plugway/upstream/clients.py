@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -201,17 +201,17 @@ class ClientLinks:
         return link
 
     def _tell(self, opened: _Open, method: str, params: Mapping[str, Any]) -> None:
-        gone = anyio.ClosedResourceError, anyio.BrokenResourceError  # the client, that is
         size = _size(params)
-        fits = not opened.waiting or opened.waiting + size <= MAX_TOLD_BYTES
-        try:
-            if fits:
-                with suppress(*gone):
-                    opened.tell.send_nowait((method, params, size))
-                    opened.waiting += size
+        if not opened.waiting or opened.waiting + size <= MAX_TOLD_BYTES:
+            try:
+                opened.tell.send_nowait((method, params, size))
+            except anyio.WouldBlock:
+                pass
+            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+                return  # the client has gone
+            else:
+                opened.waiting += size
                 return
-        except anyio.WouldBlock:
-            pass
         opened.dropped += 1
         if opened.dropped == 1:
             log.warning("server %r floods a client with %s", self.server, method)

@@ -11,7 +11,7 @@ from plugway.upstream.calls import Call
 from plugway.upstream.errors import ServerTimeoutError
 from plugway.upstream.link import Link
 from plugway.upstream.values import as_object, as_strings
-from plugway_hookspecs import PlugwayError, ServerError
+from plugway_hookspecs import PlugwayError, ServerError, ServerUnavailableError
 
 FAREWELL_SECONDS = 5.0
 """How long a server may take to hear that a subscription is over."""
@@ -100,14 +100,16 @@ async def _listen(
     link: Link, uris: Sequence[str], started: Callable[[], None], timeout: float
 ) -> None:
     refused: list[str] = []
+    agreed = False
 
     def acknowledged(params: Mapping[str, Any]) -> None:
+        nonlocal agreed
         honored = as_strings(as_object(params.get("notifications")).get("resourceSubscriptions"))
         refused.extend(set(uris) - set(honored))
         if refused:
             scope.cancel()
         else:
-            scope.deadline = inf
+            agreed, scope.deadline = True, inf
             started()
 
     call = Call(
@@ -123,3 +125,6 @@ async def _listen(
         raise ServerError(message, server=link.server, code=-32602)
     if scope.cancelled_caught:
         raise link.timed_out("acknowledge subscriptions/listen", timeout)
+    if not agreed:
+        message = f"server {link.server!r} has ended a stream before it acknowledged it"
+        raise ServerUnavailableError(message, server=link.server)
