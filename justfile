@@ -72,6 +72,7 @@ bench-peers *ARGS:
 bench-memory *ARGS:
     uv run python benchmarks/memory.py {{ARGS}}
 
+# beside no proxy, nginx and fastmcp's; for a first impression: just bench-gateway --quick
 bench-gateway *ARGS:
     uv run python benchmarks/gateway.py {{ARGS}}
 

@@ -1,137 +1,74 @@
-"""A gateway against no gateway: the same MCP server, directly and through plugway.
+"""plugway before an echo server, beside no proxy, nginx, and fastmcp's proxy, in one table a case.
 
-    uv run python benchmarks/gateway.py [--seconds 3] [--rounds 3]
+    uv run python benchmarks/gateway.py [--quick] [--cases echo,size] [--rounds 5] [--json FILE]
 
-Rounds are interleaved; the table has the medians. Everything runs on loopback, in processes of its
-own; the load generator shares the machine with what it measures.
+The proxy has a core of its own, and the load generator shares another with the servers behind,
+which cost so little that the proxy is the bottleneck. Fails when an answer is not its request's.
 """
 
 import argparse
-import asyncio
-import contextlib
 import os
-import platform
-import socket
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
 
-import yaml_config as configs
-from load import Client, Figures, run_load
+import gateway_peers
+import uvloop
+from gateway_cases import CASES, QUICK, Bench, Case
+from gateway_peers import Lab
+from gateway_runs import Figure, show
+from measuring import describe, machine, write_json
+from processes import Cores
 
-HERE = Path(__file__).parent
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def process(
-    command: list[str], env: dict[str, str] | None = None
-) -> Generator[subprocess.Popen[bytes]]:
-    quiet = subprocess.DEVNULL
-    env = {**os.environ, **(env or {})}
-    child = subprocess.Popen(command, env=env, stdout=quiet, stderr=quiet)
-    try:
-        yield child
-    finally:
-        child.terminate()
-        child.wait(10)
+LEFT_OUT = ("nginx", "fastmcp")
 
 
-async def first_list(url: str, era: str) -> float:
-    """Return the seconds until a first complete tools/list."""
-    started = time.perf_counter()
-    while True:
-        try:
-            client = Client(url, era)
-            connection = await client.connect()
-            await client.open(connection)
-            result = await client.request(connection, "tools/list", {})
-            connection.writer.close()
-            if result["tools"]:
-                return time.perf_counter() - started
-        except (OSError, RuntimeError, KeyError, asyncio.IncompleteReadError):
-            pass
-        if time.perf_counter() - started > 30:
-            raise RuntimeError(f"{url} does not come up")
-        await asyncio.sleep(0.01)
+async def main(
+    cases: Sequence[Case], rounds: int, seconds: float, without: frozenset[str], file: Path | None
+) -> bool:
+    """Measure, and return whether every answer was right."""
+    cores = Cores.of_machine()
+    names = {name for case in cases for name in case.targets if name.split()[0] not in without}
+    facts = machine("plugway", "mcp", "uvicorn", "uvloop", "httptools")
+    facts |= gateway_peers.versions(names)
+    print(f"{describe(facts)}; load {os.getloadavg()[0]:.1f} before")
+    print(f"{cores}; medians of {rounds} rounds of {seconds:g} s; {time.strftime('%F')}\n")
+    os.sched_setaffinity(0, cores.rest)
+    found: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="plugway-bench-") as folder:
+        for case in cases:
+            lab = Lab(Path(folder) / case.name, cores)
+            figures = await case.measure(Bench(lab, rounds, seconds, without), case)
+            print(show(f"{case.title} (`{case.name}`)", figures), flush=True)
+            found += figures
+            if file is not None:  # after each case: what comes later may fail
+                write_json(file, facts, found)
+    failed = sum(each.failed for each in found)
+    print(f"{sum(each.calls for each in found):,} right answers, {failed:,} failures")
+    return not failed
 
 
-def rss_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
-
-
-async def main(seconds: float, rounds: int) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="plugway-bench-"))
-    env = configs.plugin_path(folder, HERE)
-    with contextlib.ExitStack() as stack:
-        upstream = free_port()
-        stack.enter_context(process([sys.executable, str(HERE / "echo_server.py"), str(upstream)]))
-        await first_list(f"http://127.0.0.1:{upstream}/mcp", "modern")
-        targets: dict[str, tuple[str, str, subprocess.Popen[bytes] | None, float]] = {
-            "direct": (f"http://127.0.0.1:{upstream}/mcp", "echo", None, 0.0)
-        }
-        for name, plugins in configs.VARIANTS.items():
-            port = free_port()
-            config = configs.write(folder, name, upstream, port, plugins)
-            command = [sys.executable, "-m", "plugway", "-c", str(config), "serve"]
-            child = stack.enter_context(process(command, env))
-            url = f"http://127.0.0.1:{port}/mcp"
-            targets[name] = (url, "up__echo", child, await first_list(url, "modern"))
-        await measure(targets, seconds, rounds)
-
-
-async def measure(
-    targets: dict[str, tuple[str, str, subprocess.Popen[bytes] | None, float]],
-    seconds: float,
-    rounds: int,
-) -> None:
-    cases = [(era, workers) for era in ("modern", "legacy") for workers in (1, 16)]
-    results: dict[tuple[str, str, int], list[Figures]] = {}
-    for _ in range(rounds):
-        for era, workers in cases:
-            for name, (url, tool, _, _) in targets.items():
-                figures = await run_load(url, era, tool, workers=workers, seconds=seconds)
-                results.setdefault((name, era, workers), []).append(figures)
-    print(describe_machine())
-    print(f"{'target':<18}{'era':<8}{'conns':>5}{'p50 ms':>9}{'p99 ms':>9}{'req/s':>8}", end="")
-    print(f"{'vs direct':>11}{'failed':>8}")
-    for era, workers in cases:
-        base = statistics.median(f.rate for f in results["direct", era, workers])
-        for name in targets:
-            rows = results[name, era, workers]
-            rate = statistics.median(f.rate for f in rows)
-            p50 = statistics.median(f.p50 for f in rows)
-            p99 = statistics.median(f.p99 for f in rows)
-            failed = sum(f.failed for f in rows)
-            print(f"{name:<18}{era:<8}{workers:>5}{p50:>9.2f}{p99:>9.2f}{rate:>8.0f}", end="")
-            print(f"{rate / base:>10.2f}x{failed:>8}")
-    for name, (_, _, child, cold) in targets.items():
-        if child is not None:
-            memory = rss_mb(child.pid)
-            print(f"{name}: cold start to first tools/list {cold:.2f} s, RSS after {memory:.0f} MB")
-
-
-def describe_machine() -> str:
-    versions = ", ".join(f"{name} {version(name)}" for name in ("mcp", "uvicorn", "pluggy"))
-    python = f"CPython {platform.python_version()}"
-    return f"{platform.machine()}, {os.cpu_count()} cores, {python}, {versions}"
+def chosen(names: str, parser: argparse.ArgumentParser) -> list[Case]:
+    known = {case.name: case for case in CASES}
+    if unknown := [name for name in names.split(",") if name not in known]:
+        parser.error(f"no case is called {unknown[0]!r}; there are {', '.join(known)}")
+    return [known[name] for name in names.split(",")]
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = argparse.ArgumentParser(description="plugway before an echo server, and its peers.")
+    parser.add_argument("--cases", help=f"of {', '.join(case.name for case in CASES)}")
+    parser.add_argument("--quick", action="store_true", help="a first impression, in two minutes")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.5, help="how long a run takes")
+    parser.add_argument("--without", action="append", default=[], choices=LEFT_OUT)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args()
-    asyncio.run(main(options.seconds, options.rounds))
+    selected: Sequence[Case] = QUICK if options.quick else CASES
+    if options.cases:
+        selected = chosen(options.cases, parser)
+    without = frozenset(options.without)
+    if not uvloop.run(main(selected, options.rounds, options.seconds, without, options.json)):
+        sys.exit(1)

@@ -93,17 +93,18 @@ class Child:
         return result
 
 
-def environment(requirement: str) -> Path:
-    """Return the Python that has a requirement, in an environment made for it once."""
-    if not requirement:
+def environment(*requirements: str) -> Path:
+    """Return the Python that has what is required, in an environment made for it once."""
+    if not any(requirements):
         return Path(sys.executable)
-    folder = ROOT / "build" / "bench-peers" / f"{requirement}-{sys.version.split()[0]}"
+    name = "+".join(requirements)
+    folder = ROOT / "build" / "bench-peers" / f"{name}-{sys.version.split()[0]}"
     python, done = folder / "bin" / "python", folder / "complete"
     if not done.exists():
-        print(f"installing {requirement} into {folder.relative_to(ROOT)}", file=sys.stderr)
+        print(f"installing {name} into {folder.relative_to(ROOT)}", file=sys.stderr)
         subprocess.run(["uv", "venv", "-q", "--clear", "-p", sys.executable, folder], check=True)
         # from the root: its pins hold for what we have in common, such as pydantic
-        install = ["uv", "pip", "install", "-q", "--python", str(python), requirement]
+        install = ["uv", "pip", "install", "-q", "--python", str(python), *requirements]
         subprocess.run(install, check=True, cwd=ROOT)
         done.touch()
     return python

@@ -16,7 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-from gateway import describe_machine, first_list, free_port, process, rss_mb
+from measuring import describe, machine
+from processes import first_list, free_port, process, rss_mb
 
 from plugway.config import Config, parse
 from plugway.dispatch.exchange import Request
@@ -72,7 +73,7 @@ async def main(reloads: int, callers: int) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    print(describe_machine())
+    print(describe(machine("mcp", "pluggy")))
     centiles = statistics.quantiles(durations, n=100)
     print(f"{reloads} reloads: median {statistics.median(taken):.1f} ms, most {max(taken):.0f} ms")
     print(

@@ -1,14 +1,47 @@
-"""The gateways that are measured: their configurations, and a kind for them to find."""
+"""What configures the proxies that are measured, and a kind of plugin for them to find."""
 
 import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-VARIANTS: dict[str, list[dict[str, Any]]] = {
-    "plugway": [],
-    "plugway 10 no-op": [{"name": f"noop{i}", "kind": "bench_noop"} for i in range(10)],
-    "plugway pii": [{"name": "pii", "kind": "pii_filter"}],
-}
+NGINX = """\
+daemon off;
+{user}
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr crit;
+events {{ worker_connections 2048; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder};
+  proxy_temp_path {folder};
+  fastcgi_temp_path {folder};
+  uwsgi_temp_path {folder};
+  scgi_temp_path {folder};
+  client_max_body_size 0;
+  keepalive_requests 1000000000;
+  upstream up {{
+    server 127.0.0.1:{upstream};
+    keepalive 512;
+    keepalive_requests 1000000000;
+  }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://up;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+def noops(count: int) -> list[dict[str, Any]]:
+    return [{"name": f"noop{number}", "kind": "bench_noop"} for number in range(count)]
 
 
 def plugin_path(folder: Path, here: Path) -> dict[str, str]:
@@ -21,13 +54,21 @@ def plugin_path(folder: Path, here: Path) -> dict[str, str]:
     return {"PYTHONPATH": f"{folder}:{here}"}
 
 
-def write(folder: Path, name: str, upstream: int, port: int, plugins: list[dict[str, Any]]) -> Path:
+def write(
+    path: Path,
+    servers: Mapping[str, Any],
+    plugins: Sequence[Mapping[str, Any]],
+    gateway: Mapping[str, Any],
+) -> Path:
     """Write one gateway's configuration (JSON is YAML) and return its path."""
-    path = folder / f"{name.replace(' ', '-')}.yaml"
-    config = {
-        "mcpServers": {"up": {"url": f"http://127.0.0.1:{upstream}/mcp"}},
-        "plugins": plugins,
-        "gateway": {"port": port},
-    }
-    path.write_text(json.dumps(config))
+    config = {"mcpServers": servers, "plugins": plugins, "gateway": gateway}
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return path
+
+
+def write_nginx(path: Path, upstream: int, port: int) -> Path:
+    """Write what makes nginx a plain reverse proxy that keeps its connections; return the path."""
+    user = "user root;" if os.geteuid() == 0 else ""  # or its worker can't enter the folder
+    text = NGINX.format(folder=path.parent, user=user, upstream=upstream, port=port)
+    path.write_text(text, encoding="utf-8")
     return path
