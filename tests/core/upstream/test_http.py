@@ -322,8 +322,7 @@ async def test_what_precedes_an_answer_on_its_stream_reaches_the_caller(raw_http
         token = message["params"]["_meta"]["progressToken"]
         said = [{"progressToken": token, "progress": number} for number in (1, 2)]
         notes = [{"jsonrpc": "2.0", "method": "notifications/progress", "params": p} for p in said]
-        foreign = {"jsonrpc": "2.0", "id": 999, "result": {"another": True}}
-        return events(*notes, foreign, result(message, ok=True))
+        return events(*notes, result(message, ok=True))
 
     heard = list[float]()
 
@@ -339,6 +338,30 @@ async def test_what_precedes_an_answer_on_its_stream_reaches_the_caller(raw_http
                 "ok": True
             }
     assert heard == [1, 2]
+
+
+async def test_an_answer_to_another_request_is_not_taken_for_ones_own(raw_http: Serve) -> None:
+    def reply(message: Any) -> bytes:
+        foreign = {"jsonrpc": "2.0", "id": 999, "result": {"another": True}}
+        return events(foreign, result(message, ok=True))
+
+    with anyio.fail_after(10):
+        async with raw_http(Modern(reply)) as url:
+            servers = {"a": ServerConfig(url=url)}
+            async with open_upstreams(servers, fast_lane=True) as upstreams:
+                assert await call(upstreams["a"]) == {"ok": True}
+
+
+async def test_headers_that_the_fast_lane_can_not_send_are_sent_without_it(
+    raw_http: Serve,
+) -> None:
+    server = Modern()
+    with anyio.fail_after(10):
+        async with raw_http(server) as url:
+            config = ServerConfig(url=url, headers={"Host": "inner.example"})
+            async with open_upstreams({"a": config}) as upstreams:
+                assert await call(upstreams["a"]) == {"ok": True}
+    assert {headers["host"] for _, headers, _ in server.seen} == {"inner.example"}
 
 
 async def test_a_question_on_the_stream_of_a_request_is_answered_by_a_post(

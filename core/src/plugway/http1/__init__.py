@@ -13,12 +13,13 @@ from plugway.http1.errors import (
     ProtocolError,
     TooLongError,
 )
-from plugway.http1.head import Headers
+from plugway.http1.head import OURS, Headers
 from plugway.http1.origin import Origin
 from plugway.http1.pool import Pool
 from plugway.http1.response import Response
 
 __all__ = [
+    "OURS",
     "BadRequestError",
     "BrokenError",
     "ConnectError",

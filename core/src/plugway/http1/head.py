@@ -10,7 +10,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _TARGET = re.compile(rb"/[!-~]*")
-_OURS = {
+OURS = {
     b"accept-encoding",
     b"connection",
     b"content-length",
@@ -75,4 +75,4 @@ def _fault(name: bytes) -> str:
     """Say what is wrong with a header's name; empty when nothing is."""
     if not _TOKEN.fullmatch(name):
         return f"{name!r} is no name of a header"
-    return f"the header {name.decode()!r} is set by the pool" if name.lower() in _OURS else ""
+    return f"the header {name.decode()!r} is set by the pool" if name.lower() in OURS else ""

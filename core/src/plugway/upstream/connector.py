@@ -23,7 +23,7 @@ from plugway.upstream.http import http_pool, http_transport
 from plugway.upstream.inbox import Notified
 from plugway.upstream.negotiation import NotSpokenError, negotiate
 from plugway.upstream.output import Output
-from plugway.upstream.posting import Poster, http1_pool
+from plugway.upstream.posting import Poster, can_send, http1_pool
 from plugway.upstream.sdk import SdkConnection
 from plugway.upstream.sse import sse_transport
 from plugway.upstream.stdio import stdio_transport
@@ -99,7 +99,7 @@ class SdkConnector:
             if self._http:
                 with suppress(OSError):  # ssl.SSLError is one; `serve` reports it
                     self._pool = await stack.enter_async_context(http_pool())
-                    if self._fast_lane:
+                    if self._fast_lane and can_send(self._config):
                         self._poster = Poster(
                             self._config, stack.enter_context(http1_pool(self._config))
                         )

@@ -17,7 +17,7 @@ from mcp_types import INVALID_PARAMS
 from pydantic_core import from_json, to_json
 
 from plugway.config import ServerConfig
-from plugway.http1 import Headers, HttpError, Origin, Pool, Response
+from plugway.http1 import OURS, Headers, HttpError, Origin, Pool, Response
 from plugway.jsonvalues import is_object
 from plugway.upstream import faults
 from plugway.upstream.answers import answers, read_answer
@@ -70,6 +70,11 @@ class Poster:
         self.headers = [
             (name.lower(), value) for name, value in headers_for(url, config.headers).raw
         ]
+
+
+def can_send(config: ServerConfig) -> bool:
+    """Whether requests can be sent with the configured headers; `Host` is one that can't."""
+    return not any(name.lower().encode() in OURS for name in config.headers)
 
 
 @contextmanager
