@@ -51,7 +51,7 @@ class Streams:
         """Whether nobody can resume any more, so that nothing need be kept."""
         self._dropped = dropped
         self._events: OrderedDict[str, Event] = OrderedDict()
-        self._name = secrets.token_hex(8)
+        self._name = ""
         self._numbers = count(1)
 
     def __len__(self) -> int:
@@ -62,6 +62,8 @@ class Streams:
 
     def next_id(self) -> str:
         """Return an id that no other event of any session has."""
+        if not self._name:  # most requests have no stream
+            self._name = secrets.token_hex(8)
         return f"{self._name}-{next(self._numbers)}"
 
     def add(self, event_id: str, event: Event) -> None:
