@@ -164,6 +164,7 @@ class HttpServer(uvicorn.Server):
                 log_level="warning",
                 log_config=None,
                 server_header=False,
+                proxy_headers=False,  # nothing here depends on where a request came from
                 timeout_graceful_shutdown=2,
             )
         )
