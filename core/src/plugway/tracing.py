@@ -13,6 +13,7 @@ from plugway.dispatch.dispatcher import Listener
 from plugway.executor.record import StepRecord, lines
 from plugway.jsonrpc import RpcError
 from plugway.plain import plain_text, plain_value
+from plugway.spans import recorded
 from plugway_hookspecs import Finding, Operation
 
 LONGEST = 512
@@ -34,9 +35,7 @@ def chain_spans(version: str, provider: trace.TracerProvider | None = None) -> L
     Without `provider` it is the one that the process has set up, if it has one.
     """
     provider = provider or trace.get_tracer_provider()
-    if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
-        return None
-    return ChainSpans(provider.get_tracer("plugway", version))
+    return ChainSpans(provider.get_tracer("plugway", version)) if recorded(provider) else None
 
 
 class ChainSpans:

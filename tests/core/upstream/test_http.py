@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
+from opentelemetry import trace
 from starlette.applications import Starlette
 
 from plugway.config import ServerConfig
@@ -350,6 +351,19 @@ async def test_an_answer_to_another_request_is_not_taken_for_ones_own(raw_http: 
             servers = {"a": ServerConfig(url=url)}
             async with open_upstreams(servers, fast_lane=True) as upstreams:
                 assert await call(upstreams["a"]) == {"ok": True}
+
+
+async def test_a_trace_goes_on_at_the_server(raw_http: Serve) -> None:
+    server = Modern()
+    span = trace.NonRecordingSpan(
+        trace.SpanContext(0xABC, 0xDEF, is_remote=True, trace_flags=trace.TraceFlags(1))
+    )
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            with trace.use_span(span):
+                await call(ups["a"])
+    (sent,) = (each for _, _, each in server.seen if each["method"] == "tools/call")
+    assert sent["params"]["_meta"]["traceparent"].split("-")[1] == f"{0xABC:032x}"
 
 
 async def test_headers_that_the_fast_lane_can_not_send_are_sent_without_it(

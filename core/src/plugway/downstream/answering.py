@@ -13,6 +13,7 @@ from plugway.dispatch.dispatcher import Dispatcher
 from plugway.dispatch.exchange import Request
 from plugway.downstream.sessions import wants_level
 from plugway.jsonrpc import RpcError
+from plugway.spans import mark, server_span
 
 WATCH_SECONDS = 0.05
 """After how long a request is worth a task that notices when its client goes."""
@@ -32,6 +33,8 @@ class Asked(NamedTuple):
     id: str | int
     request: Request
     progress_token: str | int | None
+    traced: bool
+    """Whether it is part of a trace, or somebody makes one of it."""
 
 
 class Answering:
@@ -96,13 +99,26 @@ class Answering:
     async def _answer(self, dispatcher: Dispatcher) -> tuple[dict[str, Any], int]:
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": self._asked.id}
         try:
-            answer["result"] = await dispatcher.handle(self._asked.request)
+            if self._asked.traced:
+                answer["result"] = await self._traced(dispatcher)
+            else:
+                answer["result"] = await dispatcher.handle(self._asked.request)
         except RpcError as error:
             answer["error"] = problem = {"code": error.code, "message": error.message}
             if error.data is not None:
                 problem["data"] = error.data
             return answer, ERROR_CODE_HTTP_STATUS.get(error.code, 200)
         return answer, 200
+
+    async def _traced(self, dispatcher: Dispatcher) -> dict[str, Any]:
+        request = self._asked.request
+        version = request.client.protocol_version
+        with server_span(
+            request.method, request.params, request_id=self._asked.id, version=version
+        ) as span:
+            result = await dispatcher.handle(request)
+            mark(span, result)
+            return result
 
     async def _progress(self, params: dict[str, Any]) -> None:
         said = {**params, "progressToken": self._asked.progress_token}

@@ -34,6 +34,7 @@ from plugway.generation import Generation
 from plugway.jsonvalues import is_object
 from plugway.methods import LISTINGS, Kind
 from plugway.mirrored import mirrored
+from plugway.spans import recorded
 
 _FIELDS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     "tools/call": {"name": lambda it: isinstance(it, str), "arguments": is_object},
@@ -61,6 +62,7 @@ class Stateless:
         self._app = app
         self._path = path
         self._dispatcher = dispatcher
+        self._recorded = recorded()
         checked = security.enable_dns_rebinding_protection
         self._host_allowed = lru_cache(256)(_Allowed(security.allowed_hosts if checked else None))
         self._origin_allowed = lru_cache(256)(
@@ -140,7 +142,7 @@ class Stateless:
         )
         if method == "tools/call" and _mirrors(self._dispatcher.generation, request):
             return None
-        return Asked(ident, request, token)
+        return Asked(ident, request, token, self._recorded or "traceparent" in meta)
 
 
 class _Allowed:

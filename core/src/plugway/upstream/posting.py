@@ -19,6 +19,7 @@ from pydantic_core import from_json, to_json
 from plugway.config import ServerConfig
 from plugway.http1 import OURS, Headers, HttpError, Origin, Pool, Response
 from plugway.jsonvalues import is_object
+from plugway.spans import client_span, in_trace, recorded
 from plugway.upstream import faults
 from plugway.upstream.answers import answers, read_answer
 from plugway.upstream.calls import Call
@@ -105,15 +106,24 @@ class Posting:
         self._inbox = inbox
         self._tasks = tasks
         self._in_session = bool(session)
+        self._recorded = recorded()
         self._session: Headers = [(b"mcp-session-id", session.encode("latin-1"))] if session else []
 
     async def ask(
-        self, call: Call, request_id: int, params: Mapping[str, Any], headers: Mapping[str, str]
+        self, call: Call, request_id: int, params: dict[str, Any], headers: Mapping[str, str]
     ) -> dict[str, Any]:
         """Send one request and return its raw result.
 
         Raises `ServerError`, `NoAnswerError` and `RedirectedError`.
         """
+        if self._recorded or in_trace():
+            with client_span(call.method, params, request_id=request_id):
+                return await self._ask(call, request_id, params, headers)
+        return await self._ask(call, request_id, params, headers)
+
+    async def _ask(
+        self, call: Call, request_id: int, params: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> dict[str, Any]:
         if not (call.method.isascii() and call.method.isprintable()):  # it becomes a header
             raise self._unsendable()
         message = {"jsonrpc": "2.0", "id": request_id, "method": call.method, "params": params}
