@@ -419,7 +419,10 @@ async def test_a_question_on_the_stream_of_a_request_is_answered_by_a_post(
     assert answers[0] == ({"jsonrpc": "2.0", "id": "q1", "result": {"roots": ["roots/list"]}}, "s2")
 
 
-async def test_the_stream_of_an_answer_is_resumed_where_it_broke_off(raw_http: Serve) -> None:
+@pytest.mark.parametrize("session", ["s1", ""])
+async def test_the_stream_of_an_answer_is_resumed_where_it_broke_off(
+    raw_http: Serve, session: str
+) -> None:
     asked: list[Any] = []
 
     def broken(message: Any) -> bytes:
@@ -429,11 +432,14 @@ async def test_the_stream_of_an_answer_is_resumed_where_it_broke_off(raw_http: S
     class Resuming(Legacy):
         def __call__(self, method: str, headers: dict[str, str], message: Any) -> Any:
             if method == "GET" and (after := headers.get("last-event-id")):
-                resumed.append((after, headers["mcp-session-id"], headers["mcp-protocol-version"]))
+                resumed.append(
+                    (after, headers.get("mcp-session-id", ""), headers["mcp-protocol-version"])
+                )
                 if len(resumed) == 1:
                     return response(b"id: 8\nretry: 1\ndata:\n\n", kind="text/event-stream")
                 return events(result(asked[0], ok=True), head="id: 9\n")
-            return super().__call__(method, headers, message)
+            reply = super().__call__(method, headers, message)
+            return reply if session else reply.replace(b"mcp-session-id", b"x-nothing")
 
     resumed: list[Any] = []
     with anyio.fail_after(10):
@@ -442,7 +448,7 @@ async def test_the_stream_of_an_answer_is_resumed_where_it_broke_off(raw_http: S
             open_upstreams({"a": ServerConfig(url=url)}) as ups,
         ):
             assert await call(ups["a"]) == {"ok": True}
-    assert resumed == [("7", "s1", "2025-03-26"), ("8", "s1", "2025-03-26")]
+    assert resumed == [(after, session, "2025-03-26") for after in ("7", "8")]
 
 
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nretry: 1\n\n"

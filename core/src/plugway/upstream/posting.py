@@ -98,14 +98,25 @@ class Posting:
     """The requests of one MCP connection."""
 
     def __init__(
-        self, poster: Poster, owner: Owner, inbox: Inbox, tasks: TaskGroup, session: str
+        self,
+        poster: Poster,
+        owner: Owner,
+        inbox: Inbox,
+        tasks: TaskGroup,
+        *,
+        session: str,
+        resumable: bool,
     ) -> None:
-        """Send in `session`, if there is one; what a server asks is answered in `tasks`."""
+        """Send in `session`, if there is one; what a server asks is answered in `tasks`.
+
+        `resumable` is what event streams are until 2025-11-25.
+        """
         self._poster = poster
         self._owner = owner
         self._inbox = inbox
         self._tasks = tasks
         self._in_session = bool(session)
+        self._resumable = resumable
         self._recorded = recorded()
         self._session: Headers = [(b"mcp-session-id", session.encode("latin-1"))] if session else []
 
@@ -214,7 +225,7 @@ class Posting:
                                 return answer
                 except HttpError:
                     pass
-                if not (reader.last_id and self._in_session) or attempts >= RESUMPTIONS:
+                if not (reader.last_id and self._resumable) or attempts >= RESUMPTIONS:
                     raise NoAnswerError(faults.STREAM_BROKEN)
                 attempts += 1
                 await anyio.sleep(min(reader.retry, MAX_RETRY_SECONDS))

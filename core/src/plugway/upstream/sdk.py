@@ -99,7 +99,14 @@ class SdkConnection:
         self.peer = peer
         self._inbox.logs_are_asked_for = peer.era == "modern"
         if self._poster is not None and self._tasks is not None:
-            self._posting = Posting(self._poster, self, self._inbox, self._tasks, self._session)
+            self._posting = Posting(
+                self._poster,
+                self,
+                self._inbox,
+                self._tasks,
+                session=self._session,
+                resumable=peer.era == "legacy",
+            )
         if not (self._http and peer.era == "legacy" and peer.session):
             self._hears.set()  # there is but one stream, or none at all
 
