@@ -255,6 +255,18 @@ async def test_headers_that_are_there_twice_are_for_the_sdk_to_judge(lanes: Lane
         await lanes.same(body, twice)
 
 
+async def test_more_headers_than_anybody_needs_are_refused(lanes: Lanes) -> None:
+    body, headers = ECHO
+    many: Any = [*headers.items(), *[("x-n", "1")] * 300]
+    assert (await lanes.same(body, many)).status_code == 431
+
+
+async def test_long_values_are_not_remembered(lanes: Lanes) -> None:
+    body, headers = ECHO
+    await lanes.same(body, {**headers, "accept": headers["accept"] + ", text/x" * 100})
+    assert lanes.to_the_sdk == ["/mcp"]
+
+
 async def test_a_client_that_goes_has_its_call_cancelled(lanes: Lanes) -> None:
     async with httpx2.AsyncClient(timeout=30, trust_env=False) as http:
 

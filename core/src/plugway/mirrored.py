@@ -5,7 +5,7 @@ from typing import Any
 
 from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
 
-MAX_KNOWN = 10_000
+MAX_KNOWN = 1_000
 """How many schemas are remembered; all are forgotten then."""
 
 _known: dict[int, tuple[Mapping[str, Any], Mapping[tuple[str, ...], str]]] = {}

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from plugway.config import ServerConfig
 from plugway.dispatch.exchange import Caller
 from plugway.jsonrpc import RpcError
-from plugway.upstream import Upstream, open_upstreams, sdk
+from plugway.upstream import Upstream, open_upstreams, posting, sdk
 from plugway.upstream.http import ssl_context
 from plugway_hookspecs import ServerError, ServerUnavailableError
 
@@ -351,6 +351,74 @@ async def test_an_answer_to_another_request_is_not_taken_for_ones_own(raw_http: 
             servers = {"a": ServerConfig(url=url)}
             async with open_upstreams(servers, fast_lane=True) as upstreams:
                 assert await call(upstreams["a"]) == {"ok": True}
+
+
+async def test_a_request_whose_stream_can_not_be_resumed_is_not_sent_again(
+    raw_http: Serve,
+) -> None:
+    class Gone(Legacy):
+        def __call__(self, method: str, headers: dict[str, str], message: Any) -> Any:
+            if method == "GET" and "last-event-id" in headers:
+                return response(status="301 Moved", location="https://127.0.0.1/mcp")
+            return super().__call__(method, headers, message)
+
+    cut = response(b"id: 7\nretry: 1\ndata:\n\n", kind="text/event-stream")
+    server = Gone(cut)
+    with anyio.fail_after(10):
+        async with raw_http(server) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            with pytest.raises(ServerUnavailableError, match="broke off its response"):
+                await call(ups["a"])
+    assert server.calls().count("tools/call") == 1
+
+
+async def test_what_is_configured_does_not_double_a_requests_own_headers(raw_http: Serve) -> None:
+    lines = list[str]()
+
+    class Server(Modern):
+        def __call__(self, method: str, headers: dict[str, str], message: Any) -> Any:
+            lines.append(headers["content-type"] + headers["accept"])
+            return super().__call__(method, headers, message)
+
+    configured = {"Content-Type": "text/plain", "Accept": "text/plain", "Mcp-Name": "x"}
+    server = Server()
+    with anyio.fail_after(10):
+        async with raw_http(server) as url:
+            config = ServerConfig(url=url, headers=configured)
+            async with open_upstreams({"a": config}) as upstreams:
+                await call(upstreams["a"])
+    assert lines[-1] == "application/jsonapplication/json, text/event-stream"
+    sent = [headers for _, headers, message in server.seen if message["method"] == "tools/call"]
+    assert sent[0]["mcp-name"] == "x"  # which is the tool's
+
+
+async def test_no_request_overtakes_the_end_of_the_handshake(raw_http: Serve) -> None:
+    order = list[str]()
+
+    class Slow(Legacy):
+        async def slowly(self) -> bytes:
+            await anyio.sleep(0.05)
+            order.append("notifications/initialized")
+            return response(status="202 Accepted")
+
+        def __call__(self, method: str, headers: dict[str, str], message: Any) -> Any:
+            if message and message["method"] == "notifications/initialized":
+                return self.slowly()
+            if message and message["method"] == "tools/call":
+                order.append("tools/call")
+            return super().__call__(method, headers, message)
+
+    with anyio.fail_after(10):
+        async with raw_http(Slow()) as url, open_upstreams({"a": ServerConfig(url=url)}) as ups:
+            await call(ups["a"])
+    assert order == ["notifications/initialized", "tools/call"]
+
+
+def test_the_fast_lane_reads_an_address_as_the_sdk_does() -> None:
+    config = ServerConfig(url="https://stra\u00dfe.example:444/mcp")
+    with posting.http1_pool(config) as pool:
+        origin = pool._origin  # pyright: ignore[reportPrivateUsage]
+    assert (origin.host, origin.port) == ("xn--strae-oqa.example", 444)
+    assert not posting.can_send(ServerConfig(url="http://[v1.a]/x"))
 
 
 async def test_a_trace_goes_on_at_the_server(raw_http: Serve) -> None:

@@ -17,6 +17,8 @@ from plugway.spans import mark, server_span
 
 WATCH_SECONDS = 0.05
 """After how long a request is worth a task that notices when its client goes."""
+CANCEL_SECONDS = 0.005
+"""How often a request is cancelled whose client has gone, until it ends."""
 PING_SECONDS = 15.0
 """How often a client is sent something while it waits, so that no proxy takes it for gone."""
 
@@ -47,6 +49,7 @@ class Answering:
         "_over",
         "_receive",
         "_send",
+        "_started",
         "_streams",
         "_task",
         "_watch",
@@ -57,6 +60,7 @@ class Answering:
         self._receive = receive
         self._send = send
         self._streams = False
+        self._started = False
         self._over = False
         self._gone = False
         self._lock: asyncio.Lock | None = None
@@ -77,14 +81,16 @@ class Answering:
         except asyncio.CancelledError:
             if not self._gone:
                 raise
-            assert self._task is not None  # noqa: S101 - for the type checker
-            self._task.uncancel()
+            self._uncancel()
             return
         finally:
             timer.cancel()
             self._over = True
             if self._watch is not None:
                 self._watch.cancel()
+        if self._gone:  # something has swallowed that it was cancelled
+            self._uncancel()
+            return
         if self._streams:
             await self._write(_event(message), last=True)
             return
@@ -95,6 +101,10 @@ class Answering:
         ]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+    def _uncancel(self) -> None:
+        while self._task is not None and self._task.cancelling():
+            self._task.uncancel()
 
     async def _answer(self, dispatcher: Dispatcher) -> tuple[dict[str, Any], int]:
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": self._asked.id}
@@ -137,11 +147,12 @@ class Answering:
         async with self._lock:
             if self._over and not last:
                 return
-            if not self._streams:
-                self._streams = True
+            self._streams = True
+            if not self._started:
                 await self._send(
                     {"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM}
                 )
+                self._started = True
             await self._send({"type": "http.response.body", "body": chunk, "more_body": not last})
 
     def _start_watching(self) -> None:
@@ -155,8 +166,9 @@ class Answering:
         finally:
             pinging.cancel()
         self._gone = True
-        assert self._task is not None  # noqa: S101 - for the type checker
-        self._task.cancel()
+        while not self._over and self._task is not None:  # as often as something swallows it
+            self._task.cancel()
+            await asyncio.sleep(CANCEL_SECONDS)
 
     async def _ping(self) -> None:
         while True:

@@ -21,9 +21,9 @@ from plugway.dispatch.exchange import Caller
 from plugway.jsonvalues import is_object
 from plugway_hookspecs import Client
 
-MAX_KEY_BYTES = 4096
+MAX_KEY_BYTES = 1024
 """How long an envelope may be that is remembered, so that no client can fill the memory."""
-MAX_KNOWN = 1024
+MAX_KNOWN = 256
 """How many are remembered."""
 
 _KEYS = (

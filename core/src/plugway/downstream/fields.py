@@ -20,6 +20,7 @@ class Fields(dict[str, str]):
         super().__init__()
         self.doubled: frozenset[str] = frozenset()
         """Names that are there more than once: each reader on the way might take another."""
+        doubled: set[str] = set()
         self.padded = False
         """Whether a value has white space at its ends."""
         for name, given in raw:
@@ -27,9 +28,10 @@ class Fields(dict[str, str]):
             value = given.strip(b" \t")
             self.padded |= len(value) != len(given)
             if key in self:
-                self.doubled |= {key}
+                doubled.add(key)
             else:
                 self[key] = value.decode("latin-1")
+        self.doubled = frozenset(doubled)
 
 
 def fields_of(scope: Scope) -> Fields:

@@ -36,6 +36,10 @@ from plugway.methods import LISTINGS, Kind
 from plugway.mirrored import mirrored
 from plugway.spans import recorded
 
+MAX_REMEMBERED = 256
+"""How long the values of headers may be that are remembered with what was made of them."""
+_REMEMBERED = ("accept", "host", "origin")
+
 _FIELDS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     "tools/call": {"name": lambda it: isinstance(it, str), "arguments": is_object},
     "prompts/get": {
@@ -94,6 +98,7 @@ class Stateless:
             and fields.get(MCP_PROTOCOL_VERSION_HEADER) in MODERN_PROTOCOL_VERSIONS
             and fields.get(MCP_METHOD_HEADER) in _FIELDS
             and not fields.doubled
+            and all(len(fields.get(name, "")) <= MAX_REMEMBERED for name in _REMEMBERED)
             and fields.get("content-type", "").lower().startswith("application/json")
             and _accepts_both(fields.get("accept", ""))
             and self._host_allowed(fields.get("host", ""))

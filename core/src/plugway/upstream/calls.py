@@ -113,6 +113,8 @@ class Calls:
     """The calls under way on one connection, by JSON-RPC id."""
 
     def __init__(self) -> None:
+        self.noticed = anyio.Event()
+        """Set by the HTTP transport when it has sent the first message that has no answer."""
         self._calls: dict[int, Call] = {}
         self._ids = count(1)
         self._changed = anyio.Event()

@@ -114,6 +114,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             except NoAnswerError as error:
                 if error.fault.unsent:
                     self._retire(error.fault)
+        self._calls.noticed.set()
         return httpx2.Response(204 if closing else 202, request=request)
 
     async def _follow(self, request: httpx2.Request) -> httpx2.Response:

@@ -13,7 +13,7 @@ import httpx2
 import orjson
 from anyio.abc import TaskGroup
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 from pydantic_core import from_json, to_json
 
 from plugway.config import ServerConfig
@@ -43,6 +43,13 @@ _EITHER = (b"accept", b"application/json, text/event-stream")
 _EVENTS = (b"accept", b"text/event-stream")
 
 
+_AUTHORED = frozenset(
+    {
+        *(b"accept", b"content-type", b"last-event-id"),
+        *(b"mcp-session-id", b"mcp-protocol-version", b"mcp-method", b"mcp-name"),
+    }
+)
+"""Headers that each request has of its own, whatever is configured."""
 _REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -69,19 +76,34 @@ class Poster:
         self.pool = pool
         self.url = url.copy_with(userinfo=b"")
         self.headers = [
-            (name.lower(), value) for name, value in headers_for(url, config.headers).raw
+            (name.lower(), value)
+            for name, value in headers_for(url, config.headers).raw
+            if name.lower() not in _AUTHORED and not name.lower().startswith(b"mcp-param-")
         ]
 
 
 def can_send(config: ServerConfig) -> bool:
-    """Whether requests can be sent with the configured headers; `Host` is one that can't."""
+    """Whether requests can be sent to the address, with the configured headers.
+
+    `Host` is one that can't be sent.
+    """
+    try:
+        _origin(httpx2.URL(config.url or ""))
+    except (ValueError, httpx2.InvalidURL):
+        return False
     return not any(name.lower().encode() in OURS for name in config.headers)
+
+
+def _origin(url: httpx2.URL) -> Origin:
+    """Return where to connect, as the SDK's client reads it; raises `ValueError`."""
+    port = url.port or (443 if url.scheme == "https" else 80)
+    return Origin(url.scheme, url.raw_host.decode("ascii"), port)
 
 
 @contextmanager
 def http1_pool(config: ServerConfig) -> Generator[Pool]:
     """Open a pool of connections to a server, and close it at the end."""
-    origin = Origin.of(config.url or "")
+    origin = _origin(httpx2.URL(config.url or ""))
     pool = Pool(
         origin,
         ssl=ssl_context() if origin.scheme == "https" else None,
@@ -166,9 +188,11 @@ class Posting:
         result: dict[str, Any] = answer["result"]
         return result
 
-    async def tell(self, method: str, params: Mapping[str, Any], headers: Headers) -> None:
+    async def tell(self, method: str, params: Mapping[str, Any] | None, headers: Headers) -> None:
         """Send a notification, and wait until the server has it, or is out of reach."""
-        message = {"jsonrpc": "2.0", "method": method, "params": params}
+        message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
+        if params is not None:
+            message["params"] = params
         with suppress(NoAnswerError, RedirectedError):
             response = await self._send(b"POST", [_JSON, _EITHER, *headers], _encoded(message))
             response.close()
@@ -235,7 +259,10 @@ class Posting:
 
     async def _resumed(self, reader: EventReader, own: Headers) -> Response:
         after = (b"last-event-id", reader.last_id.encode())
-        response = await self._send(b"GET", [_EVENTS, after, *_version(own)], None)
+        try:
+            response = await self._send(b"GET", [_EVENTS, after, *_version(own)], None)
+        except (NoAnswerError, RedirectedError):  # the request itself has been processed
+            raise NoAnswerError(faults.STREAM_BROKEN) from None
         if response.status != 200 or _media_type(response) != b"text/event-stream":
             response.close()
             raise NoAnswerError(faults.STREAM_BROKEN)
@@ -258,6 +285,8 @@ class Posting:
             case {"jsonrpc": "2.0", "method": str() as method}:
                 if not self._inbox.arrive(method, params := _params(message)):
                     await self._inbox.receive(method, params)
+            case {"error": _, "id": str() | int() as ident} if str(ident) != str(request_id):
+                pass
             case {} if answers(message, request_id):
                 return message
             case {"id": str() | int() as ident} if str(ident) == str(request_id):
@@ -276,10 +305,14 @@ class Posting:
         except MCPError as error:
             problem = {"code": error.code, "message": error.message, "data": error.data}
             answer["error"] = {key: value for key, value in problem.items() if value is not None}
-        with anyio.move_on_after(ANSWER_TIMEOUT):
-            with suppress(NoAnswerError, RedirectedError):
-                response = await self._send(b"POST", [_JSON, _EITHER, *own], _encoded(answer))
-                response.close()
+        try:
+            body = _encoded(answer)
+        except ValueError:
+            unreadable = {"code": INTERNAL_ERROR, "message": "The answer is not JSON in UTF-8"}
+            body = _encoded({"jsonrpc": "2.0", "id": ident, "error": unreadable})
+        with anyio.move_on_after(ANSWER_TIMEOUT), suppress(NoAnswerError, RedirectedError):
+            response = await self._send(b"POST", [_JSON, _EITHER, *own], body)
+            response.close()
 
     def _unsendable(self) -> ServerError:
         text = "The request can't be sent: it is not JSON in UTF-8"

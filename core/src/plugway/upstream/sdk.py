@@ -26,6 +26,8 @@ from plugway_hookspecs import ServerError
 
 CANCEL_TIMEOUT = 5.0
 """Seconds to get a cancellation out to a server that may have stopped reading."""
+NOTICE_TIMEOUT = 5.0
+"""Seconds for the notification that ends a handshake."""
 HEARING_TIMEOUT = 2.0
 """Seconds for a server to open the stream of what belongs to no request; some never do."""
 
@@ -169,10 +171,19 @@ class SdkConnection:
     async def initialized(self, protocol_version: str) -> None:
         """Send `notifications/initialized`."""
         await self._tell("notifications/initialized", protocol_version)
+        if self._poster is not None:  # or the first request might be there before it
+            with anyio.move_on_after(NOTICE_TIMEOUT):
+                await self.calls.noticed.wait()
 
     async def tell(self, method: str) -> None:
         """Send a notification without params."""
-        await self._tell(method, self.peer.protocol_version)
+        if self._posting is not None:
+            await self._posting.tell(method, None, self._version())
+        else:
+            await self._tell(method, self.peer.protocol_version)
+
+    def _version(self) -> list[tuple[bytes, bytes]]:
+        return [(MCP_PROTOCOL_VERSION_HEADER.encode(), self.peer.protocol_version.encode())]
 
     async def _tell(self, method: str, protocol_version: str) -> None:
         headers = {MCP_PROTOCOL_VERSION_HEADER: protocol_version}
@@ -238,9 +249,7 @@ class SdkConnection:
         params = {"requestId": request_id, "reason": "the caller gave up"}
         with anyio.move_on_after(CANCEL_TIMEOUT):
             if self._posting is not None:
-                version = self.peer.protocol_version.encode()
-                headers = [(MCP_PROTOCOL_VERSION_HEADER.encode(), version)]
-                await self._posting.tell("notifications/cancelled", params, headers)
+                await self._posting.tell("notifications/cancelled", params, self._version())
             else:
                 await self._sender.notify("notifications/cancelled", params)
         if call.abort is not None:  # legacy servers may leave the response open for ever
