@@ -1,4 +1,5 @@
 import pytest
+import re2  # type: ignore[import-untyped]
 
 from plugway_builtin_plugins import patterns
 from plugway_builtin_plugins.patterns import (
@@ -80,3 +81,8 @@ def test_groups_are_known_by_number_and_name() -> None:
 def test_empty_matches_are_found_once(source: str, text: str, spans: list[tuple[int, int]]) -> None:
     found = [(match.start(), match.end()) for match in Pattern(source).finditer(text)]
     assert found == spans
+
+
+def test_the_library_keeps_no_pattern_that_nobody_has_any_more() -> None:
+    Pattern("kept?")
+    assert re2._Regexp._make.cache_info().currsize == 0  # noqa: SLF001

@@ -76,6 +76,7 @@ class Pattern:
         options.never_capture = not captures
         try:
             self._regex = _re2.compile(source, options)
+            _re2.purge()  # or it keeps those of plugins that a reload has replaced, each 300 KB
         except _re2.error as error:
             raise PatternError(f"pattern {_short(source)}: {_reason(error)}") from None
         self.source = source
