@@ -140,6 +140,8 @@ class Posting:
         self._in_session = bool(session)
         self._resumable = resumable
         self._recorded = recorded()
+        self._asked: dict[str, anyio.CancelScope] = {}
+        """What the server waits for an answer to, by its ids."""
         self._session: Headers = [(b"mcp-session-id", session.encode("latin-1"))] if session else []
 
     async def ask(
@@ -196,6 +198,11 @@ class Posting:
         with suppress(NoAnswerError, RedirectedError):
             response = await self._send(b"POST", [_JSON, _EITHER, *headers], _encoded(message))
             response.close()
+
+    def withdraw(self, params: Mapping[str, Any]) -> None:
+        """Ask nobody any longer what a server wants to know no more."""
+        if (asked := self._asked.get(str(params.get("requestId")))) is not None:
+            asked.cancel()
 
     async def _send(self, method: bytes, own: Headers, body: bytes | None) -> Response:
         """Send to the server, and again where it redirects within its own origin."""
@@ -282,6 +289,8 @@ class Posting:
         match message:
             case {"jsonrpc": "2.0", "method": str() as method, "id": str() | int() as ident}:
                 self._tasks.start_soon(self._answer, ident, method, _params(message), _version(own))
+            case {"jsonrpc": "2.0", "method": "notifications/cancelled"}:
+                self.withdraw(_params(message))
             case {"jsonrpc": "2.0", "method": str() as method}:
                 if not self._inbox.arrive(method, params := _params(message)):
                     await self._inbox.receive(method, params)
@@ -300,11 +309,17 @@ class Posting:
     ) -> None:
         """Answer what a server asks in the middle of a request."""
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": ident}
-        try:
-            answer["result"] = await self._inbox.answer(method, params)
-        except MCPError as error:
-            problem = {"code": error.code, "message": error.message, "data": error.data}
-            answer["error"] = {key: value for key, value in problem.items() if value is not None}
+        with anyio.CancelScope() as asked:
+            self._asked[str(ident)] = asked
+            try:
+                answer["result"] = await self._inbox.answer(method, params)
+            except MCPError as error:
+                problem = {"code": error.code, "message": error.message, "data": error.data}
+                answer["error"] = {k: value for k, value in problem.items() if value is not None}
+            finally:
+                del self._asked[str(ident)]
+        if asked.cancel_called:
+            return
         try:
             body = _encoded(answer)
         except ValueError:

@@ -78,7 +78,7 @@ class SdkConnection:
             async with anyio.create_task_group() as self._tasks:
                 await self._dispatcher.run(
                     lambda _, method, params: inbox.answer(method, params),
-                    lambda _, method, params: inbox.receive(method, params),
+                    lambda _, method, params: self._receive(method, params),
                     inbox.arrive,
                     task_status=task_status,
                 )
@@ -87,6 +87,11 @@ class SdkConnection:
         finally:
             self._tasks = None
             self.retire(faults.GONE)
+
+    async def _receive(self, method: str, params: Mapping[str, Any] | None) -> None:
+        if method == "notifications/cancelled" and self._posting is not None:
+            self._posting.withdraw(params or {})
+        await self._inbox.receive(method, params)
 
     async def serve(self, peer: Peer) -> None:
         """Stay until the connection is over and the requests under way are done."""
