@@ -17,6 +17,7 @@ from plugway.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 _SINGLE = (
     "authorization",
     "content-type",
+    "host",
     LAST_EVENT_ID_HEADER,
     MCP_PROTOCOL_VERSION_HEADER,
     MCP_SESSION_ID_HEADER,
@@ -65,6 +66,10 @@ class Admission:
         if fields.doubled and (doubled := next(filter(fields.doubled.__contains__, _SINGLE), None)):
             code = HEADER_MISMATCH if doubled == MCP_PROTOCOL_VERSION_HEADER else INVALID_REQUEST
             return refusal(400, code, f"The header {doubled} is there more than once")
+        if "host" not in fields and scope["http_version"] == "1.1":
+            return refusal(400, INVALID_REQUEST, "The header host is missing")
+        if coded := _coded(fields):
+            return coded
         if self.open >= self._settings.max_streams:
             message = f"{self.open} requests are open, as many as are allowed: try again later"
             return refusal(503, INTERNAL_ERROR, message, {"Retry-After": "1"})
@@ -78,6 +83,17 @@ class Admission:
             return None
         message = "The stream can't be resumed: what followed that event is gone; open a new one"
         return refusal(400, INVALID_REQUEST, message)
+
+
+def _coded(fields: Fields) -> Response | None:
+    """Refuse compressed bodies: a small one might be a very large one (RFC 9110, 15.5.16)."""
+    if fields.get("content-encoding", "identity").lower() != "identity":
+        message = "Bodies with a content-encoding are not read: send it as it is"
+        return refusal(415, INVALID_REQUEST, message, {"Accept-Encoding": "identity"})
+    if fields.get("transfer-encoding", "chunked").lower() != "chunked":
+        message = "Of all transfer-encodings only chunked is read"
+        return refusal(501, INVALID_REQUEST, message, {"Connection": "close"})
+    return None
 
 
 def _owner(scope: Scope) -> object:

@@ -34,7 +34,8 @@ class WholeBodies:
                 message = await self._rest(message, receive)
             if scope_of_body.cancelled_caught:
                 text = f"The body of the request did not come within {BODY_SECONDS:g} s"
-                await refusal(408, INVALID_REQUEST, text)(scope, receive, send)
+                refused = refusal(408, INVALID_REQUEST, text, {"Connection": "close"})
+                await refused(scope, receive, send)
                 return
         if len(message.get("body", b"")) > self._limit:
             await self._too_large(scope, receive, send)

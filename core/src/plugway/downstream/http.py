@@ -21,20 +21,17 @@ from plugway.config import GatewayConfig
 from plugway.config.exposure import is_loopback
 from plugway.config.models import HEALTH_PATH
 from plugway.downstream.admission import Admission
+from plugway.downstream.connection import Connection
 from plugway.downstream.edge import Edge
 from plugway.downstream.endpoints import Endpoints
 from plugway.downstream.events import Events
 from plugway.downstream.fields import fields_of
 from plugway.downstream.gone import Gone
 from plugway.downstream.posts import Posts
-from plugway.downstream.refusals import refusal
 from plugway.downstream.routes import Plugins, plugin_routes
 from plugway.downstream.stateless import Stateless
 from plugway.downstream.status import status_route
-from plugway.jsonrpc import INVALID_REQUEST
 
-MAX_FIELDS = 256
-"""How many header fields a request may have; the parser has no limit."""
 RETRY_INTERVAL = 1000
 """Milliseconds for a client to wait before it resumes a broken stream."""
 
@@ -149,10 +146,6 @@ class Trimmed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        if scope["type"] == "http" and len(scope["headers"]) > MAX_FIELDS:
-            message = f"The request has more than {MAX_FIELDS} header fields"
-            await refusal(431, INVALID_REQUEST, message)(scope, receive, send)
-            return
         if scope["type"] == "http" and fields_of(scope).padded:
             headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
             scope = {**scope, "headers": headers}
@@ -169,6 +162,8 @@ class HttpServer(uvicorn.Server):
                 app,
                 host=host,
                 port=port,
+                http=Connection,
+                ws="none",
                 log_level="warning",
                 log_config=None,
                 server_header=False,
