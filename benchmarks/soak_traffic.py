@@ -11,13 +11,17 @@ from uuid import uuid4
 import anyio
 import httpx2
 from soak_chaos import Server
-from soak_peers import UNAVAILABLE, Caller, FailedError, Peer, raw_peer, sdk_peer
+from soak_peers import Caller, FailedError, SdkPeer, sdk_peer
+from soak_raw import RawPeer, raw_peer
 
 TOOLS = {"echo", "count", "hang", "hanging", "ask", "touch"}
 SERVER_TIMEOUT = 4.0
 """Seconds that the gateway gives a server for one request."""
 PATIENCE = 40.0
 """Seconds after which an answer is missing."""
+
+Peer = SdkPeer | RawPeer
+UNAVAILABLE = "plugway/unavailable"
 
 KINDS = ("raw modern", "raw legacy", "SDK modern", "SDK legacy")
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import anyio
@@ -15,6 +15,7 @@ from plugway.downstream import answering
 from plugway.downstream.posts import Posts
 from plugway.gateway import Gateway
 from plugway.methods import FETCHES, LISTINGS
+from plugway_hookspecs import Context, Plugin, ToolCall, hookimpl
 
 MODERN = "2026-07-28"
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
@@ -285,6 +286,41 @@ async def test_a_client_that_goes_has_its_call_cancelled(lanes: Lanes) -> None:
             tasks.cancel_scope.cancel()
         while (await seen())["cancelled"] == before["cancelled"]:
             await anyio.lowlevel.checkpoint()
+
+
+async def test_who_swallows_a_cancellation_keeps_nobody(
+    serve_http: Serve, shared_features: Any, install_kinds: Callable[..., None]
+) -> None:
+    began = anyio.Event()
+
+    class Deaf(Plugin):
+        """Takes no notice the first time."""
+
+        @hookimpl
+        async def tool_pre_invoke(self, payload: ToolCall, context: Context) -> None:
+            began.set()
+            with suppress(anyio.get_cancelled_exc_class()):
+                await anyio.sleep_forever()
+            await anyio.sleep_forever()
+
+    install_kinds(deaf=Deaf)
+    config = {
+        "mcpServers": {"f": {"url": shared_features.url}},
+        "plugins": [{"name": "deaf", "kind": "deaf"}],
+    }
+    body, headers = ECHO
+    with anyio.fail_after(10):
+        async with (
+            serve_http(config) as (gateway, url),
+            httpx2.AsyncClient(timeout=30, trust_env=False) as http,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(lambda: http.post(url, content=body, headers=headers))
+            await began.wait()
+            tasks.cancel_scope.cancel()
+            with anyio.fail_after(5, shield=True):
+                while gateway.dispatcher.generation.requests:
+                    await anyio.lowlevel.checkpoint()
 
 
 async def test_a_client_that_waits_hears_that_somebody_is_there(

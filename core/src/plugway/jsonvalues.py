@@ -1,6 +1,10 @@
-"""Tell JSON objects and arrays from other values, for the type checkers as well."""
+"""Tell JSON objects and arrays from other values, for the type checkers as well; write them."""
 
-from typing import Any, TypeGuard
+import json
+from collections.abc import Mapping
+from typing import Any, TypeGuard, cast
+
+import orjson
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -11,3 +15,23 @@ def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
 def is_array(value: Any) -> TypeGuard[list[Any]]:
     """Whether a JSON value is an array."""
     return isinstance(value, list)
+
+
+def dump(value: Any, *, surrogates: bool = True) -> bytes:
+    """Write a JSON value as it goes on the wire.
+
+    Without `surrogates`, halves of surrogate pairs are an error. Raises `ValueError` and
+    `TypeError` for what is no JSON.
+    """
+    try:
+        return orjson.dumps(value, default=_plain)
+    except TypeError:  # integers beyond 64 bits, halves of surrogate pairs
+        separators = ",", ":"
+        text = json.dumps(value, default=_plain, separators=separators, ensure_ascii=surrogates)
+        return text.encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, Any]", value))
+    raise TypeError(f"a {type(value).__name__} is no JSON")

@@ -1,11 +1,8 @@
 """One request of the stateless era on its way: JSON, or events if something precedes the answer."""
 
 import asyncio
-import json
-from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import orjson
 from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 from starlette.types import Receive, Send
 
@@ -13,6 +10,7 @@ from plugway.dispatch.dispatcher import Dispatcher
 from plugway.dispatch.exchange import Request
 from plugway.downstream.sessions import wants_level
 from plugway.jsonrpc import RpcError
+from plugway.jsonvalues import dump
 from plugway.spans import mark, server_span
 
 WATCH_SECONDS = 0.05
@@ -94,7 +92,7 @@ class Answering:
         if self._streams:
             await self._write(_event(message), last=True)
             return
-        body = _dump(message)
+        body = dump(message)
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
@@ -177,17 +175,4 @@ class Answering:
 
 
 def _event(message: dict[str, Any]) -> bytes:
-    return b"event: message\r\ndata: " + _dump(message) + b"\r\n\r\n"
-
-
-def _dump(message: Any) -> bytes:
-    try:
-        return orjson.dumps(message, default=_plain)
-    except TypeError:  # integers beyond 64 bits, halves of surrogate pairs
-        return json.dumps(message, default=_plain, separators=(",", ":")).encode()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[str, Any]", value))
-    raise TypeError
+    return b"event: message\r\ndata: " + dump(message) + b"\r\n\r\n"

@@ -6,19 +6,18 @@ millisecond of tasks and streams, which a POST and its answer can do without.
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import anyio
 import httpx2
-import orjson
 from anyio.abc import TaskGroup
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from plugway.config import ServerConfig
 from plugway.http1 import OURS, Headers, HttpError, Origin, Pool, Response
-from plugway.jsonvalues import is_object
+from plugway.jsonvalues import dump, is_object
 from plugway.spans import client_span, in_trace, recorded
 from plugway.upstream import faults
 from plugway.upstream.answers import answers, read_answer
@@ -163,8 +162,8 @@ class Posting:
             raise self._unsendable()
         message = {"jsonrpc": "2.0", "id": request_id, "method": call.method, "params": params}
         try:
-            body = _encoded(message)
-        except ValueError:  # pydantic's is one
+            body = dump(message, surrogates=False)
+        except (ValueError, TypeError, RecursionError):
             raise self._unsendable() from None
         own = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         response = await self._send(b"POST", [_JSON, _EITHER, *own], body)
@@ -196,7 +195,7 @@ class Posting:
         if params is not None:
             message["params"] = params
         with suppress(NoAnswerError, RedirectedError):
-            response = await self._send(b"POST", [_JSON, _EITHER, *headers], _encoded(message))
+            response = await self._send(b"POST", [_JSON, _EITHER, *headers], dump(message))
             response.close()
 
     def withdraw(self, params: Mapping[str, Any]) -> None:
@@ -321,10 +320,10 @@ class Posting:
         if asked.cancel_called:
             return
         try:
-            body = _encoded(answer)
-        except ValueError:
+            body = dump(answer, surrogates=False)
+        except (ValueError, TypeError, RecursionError):
             unreadable = {"code": INTERNAL_ERROR, "message": "The answer is not JSON in UTF-8"}
-            body = _encoded({"jsonrpc": "2.0", "id": ident, "error": unreadable})
+            body = dump({"jsonrpc": "2.0", "id": ident, "error": unreadable})
         with anyio.move_on_after(ANSWER_TIMEOUT), suppress(NoAnswerError, RedirectedError):
             response = await self._send(b"POST", [_JSON, _EITHER, *own], body)
             response.close()
@@ -332,14 +331,6 @@ class Posting:
     def _unsendable(self) -> ServerError:
         text = "The request can't be sent: it is not JSON in UTF-8"
         return ServerError(text, server=self._owner.server, code=INVALID_PARAMS)
-
-
-def _encoded(message: Mapping[str, Any]) -> bytes:
-    """Write JSON; raises `ValueError` for what is none."""
-    try:
-        return orjson.dumps(message, default=_plain)
-    except TypeError:  # integers beyond 64 bits, or what is no JSON
-        return to_json(message)
 
 
 def _version(headers: Headers) -> Headers:
@@ -353,9 +344,3 @@ def _params(message: dict[str, Any]) -> Mapping[str, Any]:
 
 def _media_type(response: Response) -> bytes:
     return response.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {**cast("Mapping[str, Any]", value)}
-    raise TypeError
